@@ -1,0 +1,13 @@
+"""Colourisation: from the luminance of an image.
+
+python -m mgan_jax.invert --config configs/colorize.py            the embedded demo
+python -m mgan_jax.invert --config configs/colorize.py:fast --config.generator=DIR --config.extractor=DIR --config.images=DIR
+"""
+
+from ml_collections import ConfigDict
+
+from mgan_jax import presets
+
+
+def get_config(preset: str = 'demo') -> ConfigDict:
+    return ConfigDict(presets.settings('colorize', preset))

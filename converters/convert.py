@@ -1,0 +1,127 @@
+"""One conversion: the foreign file, the network in it, the model directory, the check of what was written."""
+
+import hashlib
+import math
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from converters import formats, pggan, states, vgg
+from converters.states import Network, State
+from converters.unpickling import quote
+from mgan_jax import files, models
+
+MAPPINGS: dict[str, ModuleType] = {'pggan': pggan, 'vgg': vgg}  # each has recognise(state) and convert(state)
+
+
+class Report(NamedTuple):
+    """What was found and written. sample: the mean of what the loaded network makes of a fixed input."""
+
+    format: str
+    architecture: str
+    configuration: dict
+    num_parameters: int
+    sha256: str
+    sample: float = math.nan
+
+
+def convert(
+    source: str | os.PathLike,
+    destination: str | os.PathLike,
+    network: str | None = None,
+    architecture: str | None = None,
+    overwrite: bool = False,
+) -> Report:
+    """Writes the network of the file `source` as the model directory `destination`, loads it back and checks it.
+
+    ValueError with one sentence if the file cannot be used; then `destination` is as it was.
+    """
+    _check_destination(Path(source), Path(destination), overwrite)
+    content = formats.read(Path(source))
+    found = find_network(content.value, network, architecture)
+    report = Report(
+        content.format,
+        found.architecture,
+        found.configuration,
+        sum(array.size for array in jax.tree.leaves(found.params)),
+        content.sha256,
+    )
+    origin = {'file': Path(source).name, 'sha256': content.sha256, 'format': content.format}
+    digest = _digest(found.params)
+    with files.whole(destination, replace=overwrite) as folder:
+        models.write(folder, *found, origin)
+        del content, found  # large, and what was written is loaded next
+        return report._replace(sample=_check(folder, digest))
+
+
+def _check_destination(source: Path, destination: Path, overwrite: bool) -> None:
+    """Only a model directory is ever replaced, and only if asked, so that a slip costs nobody their files."""
+    if not os.path.lexists(destination):
+        return
+    if not overwrite:
+        raise ValueError(f'the destination {destination} exists; name another or add --overwrite.')
+    if not (destination / 'model.json').is_file() or destination.is_symlink():
+        raise ValueError(f'the destination {destination} exists and is not a model directory; name another.')
+    if source.resolve().is_relative_to(destination.resolve()):
+        raise ValueError(f'it lies in the destination {destination}, which would be replaced; name another.')
+
+
+def _check(directory: Path, digest: str) -> float:
+    """Loads a model directory, compares it with what was to be written, runs it once and gives the output's mean."""
+    model, params = models.load(directory)
+    if _digest(params) != digest:
+        raise ValueError('what was written differs from what was read when it is loaded; the disk may be failing.')
+    if isinstance(model, models.Generator):
+        output = jax.jit(model.generate)(params, jax.random.normal(jax.random.key(0), (1, model.latent_dim)))
+    else:
+        output = jax.jit(model.features, static_argnums=2)(params, jnp.zeros((1, 32, 32, 3)), model.layers[-1])
+    if not jnp.isfinite(output).all():
+        raise ValueError('the network makes NaN or infinite numbers of an ordinary input; its weights are not usable.')
+    return float(output.mean())
+
+
+def _digest(params: dict) -> str:
+    """A checksum of all names, shapes and numbers."""
+    total = hashlib.sha256()
+    for path, leaf in jax.tree.flatten_with_path(params)[0]:
+        array = np.ascontiguousarray(leaf)
+        total.update(f'{jax.tree_util.keystr(path)} {array.dtype} {array.shape}'.encode())
+        total.update(array.data)
+    return total.hexdigest()
+
+
+def find_network(content: object, network: str | None = None, architecture: str | None = None) -> Network:
+    """The one network of a file's content that is known, or the one that is asked for.
+
+    network: its name in a file that holds several; architecture: a key of `MAPPINGS`. ValueError with one sentence if
+    there is none or the choice is open.
+    """
+    found = states.networks(content)
+    if network is not None:
+        found = {network: _named(found, network)}
+    known = [(name, mapping) for name, state in found.items() for mapping in _mappings(state, architecture)]
+    if not known:
+        wanted = f'a network of architecture {architecture}' if architecture else 'a PGGAN generator, VGG-16 or VGG-19'
+        raise ValueError(f'it holds {states.describe(next(iter(found.values())))}; {wanted} is expected.')
+    if len(known) > 1:
+        names = ', '.join(quote(name) for name, _ in known)
+        raise ValueError(f'it holds several networks: {names}; choose one with --network NAME.')
+    name, mapping = known[0]
+    return mapping.convert(found[name])
+
+
+def _named(found: dict[str, State], network: str) -> State:
+    if network not in found:
+        names = ', '.join(quote(name) for name in found if name) or 'only one, which has no name'
+        raise ValueError(f'it holds no network {quote(network)}; it has: {names}.')
+    return found[network]
+
+
+def _mappings(state: State, architecture: str | None) -> list[ModuleType]:
+    names = [architecture] if architecture else list(MAPPINGS)
+    return [MAPPINGS[name] for name in names if MAPPINGS[name].recognise(state)]

@@ -1,0 +1,83 @@
+"""From an image file to what an inversion starts from: the observation and, where it is known, the target."""
+
+import zlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mgan_jax import images, masks, tasks
+from mgan_jax.models.generator import Generator
+
+
+class Case(NamedTuple):
+    """One image to restore, as a batch of one: every array has the axis B = 1 first.
+
+    naive [1 R R C]: the input without any restoration at the target's size, to compare with. target: None if unknown.
+    number: of the image's content, for keys that depend on neither its name nor its place in the list.
+    """
+
+    name: str
+    observation: Any
+    naive: Array
+    target: Array | None
+    number: int
+
+
+def make_task(settings: dict, mask: np.ndarray | None = None, noise: np.ndarray | None = None) -> tasks.Task:
+    """The task that a run's settings name; for inpainting and denoising with the mask [R R 1] of one image."""
+    match settings['task']:
+        case 'reconstruct':
+            return tasks.reconstruct()
+        case 'super_resolve':
+            return tasks.super_resolve(settings['factor'], settings['method'])
+        case 'colorize':
+            return tasks.colorize()
+        case 'inpaint':
+            return tasks.inpaint(mask, settings['composite'])
+        case 'denoise':
+            return tasks.denoise(mask, noise, settings['composite'])
+    raise ValueError(f"task '{settings['task']}' is given; reconstruct, super_resolve, colorize, inpaint or denoise.")
+
+
+def read(source: images.Source, generator: Generator, settings: dict) -> Case:
+    """Reads an image file and degrades it as the task says. ValueError with one sentence if it cannot be used."""
+    low_res = settings.get('low_res', False)
+    side = generator.resolution // settings['factor'] if low_res else generator.resolution
+    photo = images.read(source.path, side)
+    number = zlib.crc32(np.ascontiguousarray(photo.pixels))
+    pixels = jnp.asarray(photo.pixels)[None]  # [1 H W 3]
+    if generator.image_channels == 1:
+        pixels = tasks.gray(pixels)
+    if low_res:
+        return Case(source.name, pixels, _enlarged(pixels, generator.resolution), None, number)
+    observation = _task_of(number, pixels, settings).degrade(pixels)
+    unknown = settings.get('damaged', False) or (settings['task'] == 'colorize' and photo.grey)
+    return Case(
+        source.name, observation, _naive(observation, generator), None if unknown else jnp.clip(pixels, -1, 1), number
+    )
+
+
+def _task_of(number: int, pixels: Array, settings: dict) -> tasks.Task:
+    if 'mask' not in settings:
+        return make_task(settings)
+    seed = settings['seed'] + number
+    mask = masks.parse(settings['mask'], pixels.shape[1:3], seed)
+    noise = None
+    if settings['task'] == 'denoise' and not settings['damaged']:  # salt and pepper, each channel by itself
+        noise = np.random.default_rng(seed).choice(np.float32([-1, 1]), pixels.shape[1:])
+    return make_task(settings, mask, noise)
+
+
+def _naive(observation: Any, generator: Generator) -> Array:
+    pixels = _enlarged(tasks.pixels(observation), generator.resolution)
+    return jnp.broadcast_to(pixels, (*pixels.shape[:3], generator.image_channels))
+
+
+def _enlarged(pixels: Array, side: int) -> Array:
+    """Bicubic enlargement, [1 h w C] -> [1 side side C]."""
+    if pixels.shape[1] == side:
+        return pixels
+    return jnp.clip(jax.image.resize(pixels, (1, side, side, pixels.shape[-1]), 'cubic'), -1, 1)

@@ -1,0 +1,179 @@
+"""Trains the demo extractor: a small VGG that tells the attributes of drawn scenes.
+
+The features on the way to the attributes serve as perceptual features. Training images are slightly shifted, blurred,
+brightened and made noisy, so that the features stay meaningful for images that a generator makes.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from mgan_jax import files
+from mgan_jax.demo import gan, scenes
+from mgan_jax.models import vgg
+from mgan_jax.models.checkpoint import ocp
+from mgan_jax.models.extractor import Extractor
+
+CONFIGURATION = {
+    'depths': [2, 2, 3],
+    'channels': [16, 32, 64],
+    'padding': 'zero',
+    'attributes': list(scenes.ATTRIBUTES),
+}
+RESOLUTION, BATCH, IMAGES, RATE = 64, 32, 64_000, 3e-3
+SAVE_EVERY = 100  # steps
+MEASURED, HELD_OUT, SCORED = 1000, 512, 2048  # scenes for the preprocessing, the log, the scores
+SHIFT, NOISE, BRIGHTNESS, CONTRAST = 2, 0.06, 0.06, 0.1  # pixels, and the most in [-1, 1]
+
+
+class ExtractorState(NamedTuple):
+    """The network's weights, of which 'input' never changes, and Adam's moments."""
+
+    params: dict
+    moments: optax.OptState
+
+
+def network() -> Extractor:
+    """The extractor that is trained."""
+    return vgg.build(**CONFIGURATION)
+
+
+def begin(seed: int) -> ExtractorState:
+    """Random weights, with a preprocessing that gives scenes mean 0 and deviation 1 in each channel."""
+    params = network().init(jax.random.key(seed))
+    params['input'] = preprocessing(scenes.batch(seed, 0, MEASURED, RESOLUTION).images)
+    return ExtractorState(params, _optimizer().init(params))
+
+
+def preprocessing(images: np.ndarray) -> dict:
+    """The 1x1 convolution (x - mean) / deviation of RGB in [0, 1], measured on uint8 [B H W 3]."""
+    pixels = images.reshape(-1, 3) / 255
+    mean, deviation = pixels.mean(axis=0), pixels.std(axis=0)
+    return {'kernel': jnp.float32(np.diag(1 / deviation)), 'bias': jnp.float32(-mean / deviation)}
+
+
+def disturb(images: Array, key: Array) -> Array:
+    """Images [B H W 3] in [-1, 1], each with a random contrast, brightness, blur and noise; all shifted alike."""
+    keys = jax.random.split(key, 5)
+    shape = (len(images), 1, 1, 1)
+    contrast, brightness, noise, blur = jax.random.uniform(keys[0], (4, *shape), minval=-1)
+    row, column = jax.random.randint(keys[1], (2,), 0, 2 * SHIFT + 1)
+    padded = jnp.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode='edge')
+    shifted = jax.lax.dynamic_slice(padded, (0, row, column, 0), images.shape)
+    softened = shifted + jnp.maximum(blur, 0) * (_blur(shifted) - shifted)
+    changed = (1 + CONTRAST * contrast) * softened + BRIGHTNESS * brightness
+    return changed + NOISE * jnp.maximum(noise, 0) * jax.random.normal(keys[2], images.shape)
+
+
+def cross_entropy(told: Array, true: Array) -> Array:
+    """-t log p - (1 - t) log(1 - p) of [B A] in [0, 1], the mean over the attributes: [B]."""
+    told = jnp.clip(told, 1e-6, 1 - 1e-6)
+    return -jnp.mean(true * jnp.log(told) + (1 - true) * jnp.log1p(-told), axis=1)
+
+
+def make_step() -> Callable:
+    """step(state, images [B R R 3] in [-1, 1], attributes [B A], key) -> (state, loss): one update of the weights."""
+    extractor = network()
+
+    def step(state: ExtractorState, images: Array, attributes: Array, key: Array):
+        def loss(params):
+            fixed = params | {'input': jax.lax.stop_gradient(params['input'])}  # a zero slope: Adam leaves it alone
+            return jnp.mean(cross_entropy(extractor.attributes(fixed, disturb(images, key)), attributes))
+
+        value, slope = jax.value_and_grad(loss)(state.params)
+        updates, moments = _optimizer().update(slope, state.moments)
+        return ExtractorState(optax.apply_updates(state.params, updates), moments), value
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def tell(params: dict, images: np.ndarray) -> np.ndarray:
+    """The attributes [B A] of uint8 [B R R 3], 128 images at a time."""
+    told = jax.jit(network().attributes)
+    parts = [gan.to_network(images[i : i + 128], RESOLUTION) for i in range(0, len(images), 128)]
+    return np.concatenate([told(params, part) for part in parts])
+
+
+def score(told: np.ndarray, true: np.ndarray) -> dict[str, dict[str, float]]:
+    """Per attribute of [B A] the mean absolute error, and the accuracy if it is 0 or 1, else the correlation."""
+    scores = {}
+    for name, p, t in zip(CONFIGURATION['attributes'], told.T, true.T, strict=True):
+        if np.isin(t, (0, 1)).all():
+            measure, value = 'accuracy', np.mean((p > 0.5) == (t > 0.5))
+        else:
+            measure, value = 'correlation', np.corrcoef(p, t)[0, 1]
+        error = np.mean(np.abs(p - t))
+        scores[name] = {'mean_absolute_error': round(float(error), 4), measure: round(float(value), 4)}
+    return scores
+
+
+def train(folder: Path, seed: int, held_out_seed: int) -> dict:
+    """Trains what is not trained yet, writes FOLDER/extractor_scores.json and returns the weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state, seen = begin(seed), 0
+    held_out = scenes.batch(held_out_seed, 0, HELD_OUT, RESOLUTION)
+    keep = ocp.training.preservation_policies.LatestN(2)
+    with ocp.training.Checkpointer(folder / 'extractor_checkpoints', preservation_policy=keep) as checkpoints:
+        if checkpoints.latest is not None:
+            seen = checkpoints.latest.step
+            state = ExtractorState(**checkpoints.load(seen, state._asdict()))
+        for seen, state, log in _run(state, seed, seen):
+            checkpoints.save(seen, state._asdict(), overwrite=True)
+            error = np.abs(tell(state.params, held_out.images) - held_out.attributes).mean()
+            _write_log(folder / 'extractor_log.csv', {'images': seen, **log, 'mean_absolute_error': error})
+    scored = scenes.batch(held_out_seed, 0, SCORED, RESOLUTION)
+    scores = score(tell(state.params, scored.images), scored.attributes)
+    files.write_text_atomically(folder / 'extractor_scores.json', json.dumps(scores, indent=2) + '\n')
+    for name, values in scores.items():
+        print(f'{name:15}', *(f'{measure} {value:.4f}' for measure, value in values.items()), flush=True)
+    return state.params
+
+
+def _run(state: ExtractorState, seed: int, seen: int) -> Iterator:
+    """Trains from image `seen` to the end, yielding (seen, state, log) whenever it is time to save."""
+    step, key, losses, began = make_step(), jax.random.key(seed), [], time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(scenes.batch, seed, seen, BATCH, RESOLUTION)
+        while seen < IMAGES:
+            batch, upcoming = upcoming.result(), pool.submit(scenes.batch, seed, seen + BATCH, BATCH, RESOLUTION)
+            images = gan.to_network(batch.images, RESOLUTION)
+            state, loss = step(state, images, batch.attributes, jax.random.fold_in(key, seen))
+            losses.append(float(loss))
+            seen += BATCH
+            if seen // BATCH % SAVE_EVERY == 0 or seen >= IMAGES:
+                seconds = (time.monotonic() - began) / len(losses)
+                yield seen, state, {'seconds_per_step': seconds, 'loss': np.mean(losses)}
+                losses, began = [], time.monotonic()
+
+
+def _write_log(path: Path, row: dict) -> None:
+    row = {name: round(float(value), 4) if name != 'images' else value for name, value in row.items()}
+    fresh = not path.exists()
+    with path.open('a', newline='') as file:
+        writer = csv.DictWriter(file, row)
+        if fresh:
+            writer.writeheader()
+        writer.writerow(row)
+    print(*(f'{name} {value}' for name, value in row.items()), flush=True)
+
+
+def _blur(x: Array) -> Array:
+    """The mean of 3x3 pixels, borders repeated: [B H W C] -> [B H W C]."""
+    h, w = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='edge')
+    return sum(padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)) / 9
+
+
+def _optimizer() -> optax.GradientTransformation:
+    steps = IMAGES // BATCH
+    return optax.adam(optax.warmup_cosine_decay_schedule(0.0, RATE, steps // 20, steps, RATE / 100), b2=0.99)

@@ -1,0 +1,168 @@
+"""Trains the demo generator on drawn scenes.
+
+A scene is drawn from a latent code, so the generator can be shown what a code should look like. In the lessons it learns
+just that, first 16 pixels wide, then 32, then 64 (progressive growing, Karras et al. 2018), which gives every part its
+place in minutes on a CPU. Then comes the contest with a discriminator, which makes it sharp: non-saturating logistic loss,
+lazy R1 regularisation (Mescheder et al. 2018, arXiv 1801.04406) and minibatch deviation. What is kept is a moving average
+of the generator's weights.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from mgan_jax.demo import scenes
+from mgan_jax.models import pggan
+from mgan_jax.models.discriminator import Discriminator, halve
+from mgan_jax.models.generator import Generator
+
+LATENT_DIM, FMAPS_BASE, FMAPS_MAX = scenes.LATENT_DIM, 1536, 64
+BATCH = 32
+LESSON_WEIGHT = 5.0  # of the drawn scene, beside the discriminator's opinion
+R1_EVERY, R1_GAMMA = 16, 0.3
+EMA_DECAY = 0.998
+
+
+class Stage(NamedTuple):
+    """A part of the training: at which resolution, on how many images, with which learning rate, against a critic or not."""
+
+    resolution: int
+    images: int
+    rate: float
+    contest: bool = False
+
+
+class GanState(NamedTuple):
+    """Weights as stored for equalised learning rate (kernels ~ N(0, 1)); `average` is the generator's moving average.
+
+    The critic is empty in the lessons.
+    """
+
+    generator: dict
+    average: dict
+    critic: dict
+    generator_moments: optax.OptState
+    critic_moments: optax.OptState
+
+
+def generator_of(stage: Stage) -> Generator:
+    """The generator that a stage trains."""
+    return pggan.build(**generator_configuration(stage))
+
+
+def generator_configuration(stage: Stage) -> dict:
+    """The arguments of `pggan.build`, as a model directory keeps them."""
+    sizes = {'latent_dim': LATENT_DIM, 'fmaps_base': FMAPS_BASE, 'fmaps_max': FMAPS_MAX}
+    return {'resolution': stage.resolution, **sizes, 'image_channels': 3}
+
+
+def begin(stage: Stage, key: Array, previous: GanState | None) -> GanState:
+    """The state at the start of a stage: the weights of the previous one, and fresh ones where the network has grown."""
+    key_g, key_d = jax.random.split(key)
+    fresh = _stored(generator_of(stage).init(key_g))
+    weights = fresh if previous is None else previous.average
+    grown = f'layer{len(fresh) - 1}' not in weights
+    generator = {name: leaf if grown and name == 'to_rgb' else weights.get(name, leaf) for name, leaf in fresh.items()}
+    generator, average = (jax.tree.map(jnp.copy, generator) for _ in range(2))
+    critic, critic_moments = {}, ()
+    if stage.contest:
+        photos = jnp.zeros((BATCH, stage.resolution, stage.resolution, 3))
+        critic = _stored(_critic(stage).init(key_d, photos)['params'])
+        critic_moments = _optimizer(stage).init(critic)
+    return GanState(generator, average, critic, _optimizer(stage).init(generator), critic_moments)
+
+
+def equalized(params: dict) -> dict:
+    """Stored weights -> the weights that the network computes with: kernel * gain / sqrt(fan_in)."""
+    return {name: {**leaf, 'kernel': leaf['kernel'] * _gain(name, leaf['kernel'])} for name, leaf in params.items()}
+
+
+def lesson_loss(made: Array, drawn: Array) -> Array:
+    """Mean absolute difference of images [B H W 3] at full, half and quarter resolution."""
+    difference = made - drawn
+    half = halve(difference)
+    return sum(jnp.mean(jnp.abs(x)) for x in (difference, half, halve(half)))
+
+
+def make_step(stage: Stage, regularised: bool) -> Callable:
+    """step(state, z [B D], drawn [B R R 3]) -> (state, log): one update of every network that the stage trains."""
+    generator = generator_of(stage)
+
+    def render(params, z):
+        return generator.generate(equalized(params), z)
+
+    def lesson(state: GanState, z: Array, drawn: Array):
+        loss, slope = jax.value_and_grad(lambda params: lesson_loss(render(params, z), drawn))(state.generator)
+        return _move_generator(stage, state, slope), {'lesson': loss}
+
+    def contest(state: GanState, z: Array, drawn: Array):
+        fake, pull_back = jax.vjp(lambda params: render(params, z), state.generator)
+        state, log = _move_critic(stage, state, drawn, fake, regularised)
+
+        def loss(images):
+            likeness = lesson_loss(images, drawn)
+            doubt = jnp.mean(jax.nn.softplus(-_realness(stage, state.critic, images)))
+            return doubt + LESSON_WEIGHT * likeness, likeness
+
+        slope, likeness = jax.grad(loss, has_aux=True)(fake)
+        return _move_generator(stage, state, pull_back(slope)[0]), {'lesson': likeness, **log}
+
+    return jax.jit(contest if stage.contest else lesson, donate_argnums=0)
+
+
+def to_network(images: np.ndarray, resolution: int) -> np.ndarray:
+    """uint8 [B S S 3] -> float32 [B R R 3] in [-1, 1], averaged over blocks of S / R pixels."""
+    b, size = images.shape[:2]
+    blocks = images.reshape(b, resolution, size // resolution, resolution, size // resolution, 3)
+    return blocks.mean(axis=(2, 4), dtype=np.float32) / np.float32(127.5) - 1
+
+
+def _move_critic(stage: Stage, state: GanState, real: Array, fake: Array, regularised: bool):
+    def loss(params):
+        on_real, on_fake = _realness(stage, params, real), _realness(stage, params, fake)
+        value = jnp.mean(jax.nn.softplus(on_fake) + jax.nn.softplus(-on_real))
+        if regularised:
+            slope = jax.grad(lambda x: _realness(stage, params, x).sum())(real)
+            value += R1_EVERY * R1_GAMMA / 2 * jnp.mean(jnp.sum(jnp.square(slope), axis=(1, 2, 3)))
+        return value, {'on_real': jnp.mean(on_real), 'on_fake': jnp.mean(on_fake)}
+
+    slope, log = jax.grad(loss, has_aux=True)(state.critic)
+    updates, moments = _optimizer(stage).update(slope, state.critic_moments)
+    return state._replace(critic=optax.apply_updates(state.critic, updates), critic_moments=moments), log
+
+
+def _move_generator(stage: Stage, state: GanState, slope: dict) -> GanState:
+    updates, moments = _optimizer(stage).update(slope, state.generator_moments)
+    generator = optax.apply_updates(state.generator, updates)
+    average = optax.incremental_update(generator, state.average, 1 - EMA_DECAY)
+    return state._replace(generator=generator, average=average, generator_moments=moments)
+
+
+def _optimizer(stage: Stage) -> optax.GradientTransformation:
+    if stage.contest:
+        return optax.adam(stage.rate, b1=0.0, b2=0.99)
+    return optax.adam(optax.cosine_decay_schedule(stage.rate, stage.images // BATCH, alpha=0.1), b1=0.9, b2=0.99)
+
+
+def _critic(stage: Stage) -> Discriminator:
+    return Discriminator(stage.resolution, FMAPS_BASE, FMAPS_MAX)
+
+
+def _realness(stage: Stage, params: dict, images: Array) -> Array:
+    return _critic(stage).apply({'params': equalized(params)}, images)
+
+
+def _stored(params: dict) -> dict:
+    """The inverse of `equalized`."""
+    return {name: {**leaf, 'kernel': leaf['kernel'] / _gain(name, leaf['kernel'])} for name, leaf in params.items()}
+
+
+def _gain(name: str, kernel: Array) -> float:
+    fan_in = 16 * kernel.shape[0] if name == 'layer1' else math.prod(kernel.shape[:-1])
+    return (1.0 if name in ('to_rgb', 'logit') else math.sqrt(2)) / math.sqrt(fan_in)

@@ -1,0 +1,129 @@
+"""`python -m mgan_jax.demo.train FOLDER` trains the embedded demo anew; run again, it continues where it was.
+
+FOLDER receives checkpoints, logs and sample sheets, and at the end what `mgan_jax/demo` ships: the model directories
+`generator` and `extractor`, and `images`.
+"""
+
+import csv
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+
+from mgan_jax import models
+from mgan_jax.demo import extractor, gan, scenes
+from mgan_jax.models.checkpoint import ocp
+
+SEED, HELD_OUT_SEED = 1, 2
+STAGES = (
+    gan.Stage(16, 256_000, 1e-2),
+    gan.Stage(32, 160_000, 6e-3),
+    gan.Stage(64, 160_000, 4e-3),
+    gan.Stage(64, 160_000, 1.5e-3, contest=True),
+)
+LOG_EVERY, SAVE_EVERY = 50, 250  # steps
+NUM_BUNDLED = 8
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print('usage: python -m mgan_jax.demo.train FOLDER', file=sys.stderr)
+        return 2
+    folder = Path(arguments[0]).resolve()
+    save_generator(folder / 'generator', train_gan(folder))
+    source = {'file': 'drawn scenes', 'format': 'trained by mgan_jax.demo.train'}
+    params = extractor.train(folder, SEED, HELD_OUT_SEED)
+    models.save(folder / 'extractor', 'vgg', extractor.CONFIGURATION, params, source, overwrite=True)
+    save_images(folder / 'images')
+    return 0
+
+
+def save_generator(directory: Path, state: gan.GanState) -> None:
+    """The model directory of the averaged generator."""
+    configuration = gan.generator_configuration(STAGES[-1])
+    source = {'file': 'drawn scenes', 'format': 'trained by mgan_jax.demo.train'}
+    models.save(directory, 'pggan', configuration, gan.equalized(state.average), source, overwrite=True)
+
+
+def save_images(folder: Path) -> None:
+    """The bundled inputs: held-out scenes as PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, pixels in enumerate(scenes.batch(HELD_OUT_SEED, 0, NUM_BUNDLED).images):
+        Image.fromarray(pixels).save(folder / f'scene{number}.png')
+
+
+def train_gan(folder: Path) -> gan.GanState:
+    """Runs the stages that are not done yet; returns the state at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keep = ocp.training.preservation_policies.LatestN(2)
+    with ocp.training.Checkpointer(folder / 'checkpoints', preservation_policy=keep) as checkpoints:
+        seen, state, start = 0, None, 0
+        if checkpoints.latest is not None:
+            seen, state = _resume(checkpoints)
+        for number, stage in enumerate(STAGES):
+            if seen == start:
+                state = gan.begin(stage, jax.random.key(SEED + number), state)
+            for reached, at in _run_stage(stage, state, start, seen, folder / 'gan_log.csv'):
+                seen, state = reached, at
+                checkpoints.save(seen, state._asdict(), overwrite=True)
+                _sample_sheet(stage, state, folder / f'samples_{seen:07d}.png')
+            start += stage.images
+    return state
+
+
+def _resume(checkpoints) -> tuple[int, gan.GanState]:
+    seen, start, state = checkpoints.latest.step, 0, None
+    for number, stage in enumerate(STAGES):
+        if seen > start:
+            state = gan.begin(stage, jax.random.key(SEED + number), state)
+        start += stage.images
+    return seen, gan.GanState(**checkpoints.load(seen, state._asdict()))
+
+
+def _run_stage(stage: gan.Stage, state: gan.GanState, start: int, seen: int, log_file: Path) -> Iterator:
+    """Trains from image `seen` to the end of the stage, yielding (seen, state) whenever it is time to save."""
+    plain, regularised = (gan.make_step(stage, flag) for flag in (False, True))
+    began, before, end = time.monotonic(), seen, start + stage.images
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(scenes.batch, SEED, seen, gan.BATCH)
+        while seen < end:
+            batch, upcoming = upcoming.result(), pool.submit(scenes.batch, SEED, seen + gan.BATCH, gan.BATCH)
+            number = (seen - start) // gan.BATCH
+            step = regularised if stage.contest and number % gan.R1_EVERY == 0 else plain
+            state, log = step(state, batch.latents, gan.to_network(batch.images, stage.resolution))
+            seen += gan.BATCH
+            if (number + 1) % LOG_EVERY == 0:
+                seconds = (time.monotonic() - began) / (seen - before) * gan.BATCH
+                _write_log(log_file, seen, stage.resolution, seconds, log)
+            if (number + 1) % SAVE_EVERY == 0 or seen >= end:
+                yield seen, state
+
+
+def _write_log(path: Path, seen: int, resolution: int, seconds: float, log: dict) -> None:
+    row = {'images': seen, 'resolution': resolution, 'seconds_per_step': round(seconds, 4)}
+    row |= {name: round(float(log.get(name, 'nan')), 4) for name in ('lesson', 'on_real', 'on_fake')}
+    fresh = not path.exists()
+    with path.open('a', newline='') as file:
+        writer = csv.DictWriter(file, row)
+        if fresh:
+            writer.writeheader()
+        writer.writerow(row)
+    print(*(f'{name} {value}' for name, value in row.items()), flush=True)
+
+
+def _sample_sheet(stage: gan.Stage, state: gan.GanState, path: Path) -> None:
+    """48 held-out scenes' codes rendered by the averaged generator."""
+    z = scenes.batch(HELD_OUT_SEED, 0, 48).latents
+    pixels = np.asarray(gan.generator_of(stage).generate(gan.equalized(state.average), z))
+    rows = np.clip(pixels * 127.5 + 128, 0, 255).astype(np.uint8).reshape(6, 8, *pixels.shape[1:])
+    sheet = rows.transpose(0, 2, 1, 3, 4).reshape(6 * stage.resolution, 8 * stage.resolution, 3)
+    Image.fromarray(sheet).resize((1024, 768), Image.Resampling.NEAREST).save(path)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

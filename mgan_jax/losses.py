@@ -1,0 +1,88 @@
+"""Losses of an inversion, one number per image: L(x1, x2) = ||x1 - x2||^2 + ||phi(x1) - phi(x2)||_1 (equation 5)."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from mgan_jax import composition, resize, tasks
+from mgan_jax.models.extractor import Extractor
+from mgan_jax.models.generator import Generator
+
+
+class Target(NamedTuple):
+    """What stays the same over an image's optimisation. pixels [B h w c], features phi(pixels) or None."""
+
+    observation: Any
+    pixels: Array
+    features: Array | None
+
+
+class Objective(NamedTuple):
+    """objective(codes, observation, params, vgg) -> loss [B], in two parts so that a loop does the first only once:
+
+    prepare(observation, params, vgg) -> (Target, params, vgg); evaluate(codes, Target, params, vgg) -> [B].
+    """
+
+    prepare: Callable
+    evaluate: Callable
+
+    def __call__(self, codes, observation, params, vgg=None) -> Array:
+        return self.evaluate(codes, *self.prepare(observation, params, vgg))
+
+
+def mean_squared(x: Array, y: Array) -> Array:
+    """Mean over pixels and channels of (x - y)^2: [B h w c], [B h w c] -> [B]."""
+    return jnp.mean(jnp.square(x - y), axis=(1, 2, 3))
+
+
+def mean_absolute(x: Array, y: Array) -> Array:
+    """Mean over pixels and channels of |x - y|: [B h w c], [B h w c] -> [B]."""
+    return jnp.mean(jnp.abs(x - y), axis=(1, 2, 3))
+
+
+def objective(
+    generator: Generator,
+    task: tasks.Task,
+    *,
+    layer: int,
+    space: str = 'z',
+    pixel: float = 1.0,
+    perceptual: float = 0.001,
+    extractor: Extractor | None = None,
+    extractor_layer: str = 'relu3_3',
+    extractor_size: int | None = 256,
+) -> Objective:
+    """The loss of codes against an observation, through the task's degradation (equations 4 to 8).
+
+    pixel, perceptual: weights of the two terms, each a mean (0.001 and relu3_3 at 256 pixels are the released code's;
+    the paper writes sums and conv4_3). extractor_size: pixels a side that images are resized to, None for no resizing.
+    """
+    if perceptual and extractor is None:
+        raise ValueError(
+            f'the perceptual weight is {perceptual}, but there is no extractor; give one, or the weight 0.'
+        )
+
+    def phi(images: Array, vgg: Any) -> Array:
+        sized = images if extractor_size is None else resize.nearest(images, extractor_size)
+        return extractor.features(vgg, sized, extractor_layer)
+
+    def prepare(observation, params, vgg=None):
+        pixels = tasks.target(observation)
+        return Target(observation, pixels, phi(pixels, vgg) if perceptual else None), params, vgg
+
+    def evaluate(codes, target: Target, params, vgg=None):
+        image = composition.compose(generator, params, codes, layer=layer, space=space)  # x_inv
+        observed = task.observe(image, target.observation)
+        if observed.shape != target.pixels.shape:
+            given, wanted = target.pixels.shape, observed.shape
+            raise ValueError(
+                f'the observation has the shape {list(given)}; this task makes {list(wanted)} of an image.'
+            )
+        loss = pixel * mean_squared(observed, target.pixels)
+        if perceptual:
+            loss += perceptual * mean_absolute(phi(observed, vgg), target.features)
+        return loss
+
+    return Objective(prepare, evaluate)

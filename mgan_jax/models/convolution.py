@@ -1,0 +1,51 @@
+"""The two convolutions that the networks are made of, channels last ([B H W C]), kernels [3 3 C_in C_out]."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+_LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+
+
+def conv(x: Array, kernel: Array, padding='SAME') -> Array:
+    """Plain convolution: [B H W C_in], [k k C_in C_out] -> [B H W C_out]."""
+    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT)
+
+
+def add_bias(x: Array, bias: Array) -> Array:
+    """[... C] + [C]."""
+    return x + jnp.broadcast_to(bias, x.shape)
+
+
+def upsample_conv(x: Array, kernel: Array) -> Array:
+    """Nearest x2 upsampling, then a 3x3 convolution: [B H W C_in] -> [B 2H 2W C_out].
+
+    The upsampled image repeats every pixel, so an output pixel of one phase (even or odd row, even or odd column) sees
+    only 2x2 input pixels: four 2x2 convolutions of the small image, 4/9 of the multiplications.
+    """
+    rows = _phase_kernels(kernel, axis=0)
+    phases = [[(_phase_kernels(row, axis=1)[j], i, j) for j in (0, 1)] for i, row in enumerate(rows)]
+    out = [[conv(x, k, ((1 - i, i), (1 - j, j))) for k, i, j in row] for row in phases]
+    b, h, w, c = out[0][0].shape
+    stacked = jnp.stack([jnp.stack(row, axis=3) for row in out], axis=2)  # [B H 2 W 2 C]
+    return stacked.reshape(b, 2 * h, 2 * w, c)
+
+
+def _phase_kernels(kernel: Array, axis: int) -> tuple[Array, Array]:
+    """Three taps over repeated pixels are two taps over single ones: (a, b, c) -> (a, b + c) and (a + b, c)."""
+    a, b, c = jnp.split(kernel, 3, axis=axis)
+    return jnp.concatenate([a, b + c], axis), jnp.concatenate([a + b, c], axis)
+
+
+def conv_downsample(x: Array, kernel: Array) -> Array:
+    """3x3 convolution, then 2x2 averaging: [B 2h 2w C_in] -> [B h w C_out].
+
+    Together they are one 4x4 convolution of stride 2; on 2x2 blocks stored as channels it is a 2x2 convolution.
+    """
+    shifted = [jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)]
+    taps = sum(shifted) / 4  # [4 4 C_in C_out]
+    c_in, c_out = kernel.shape[2:]
+    taps = taps.reshape(2, 2, 2, 2, c_in, c_out).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * c_in, c_out)
+    blocks = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    b, h, w, c = blocks.shape
+    blocks = blocks.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // 2, w // 2, 4 * c)
+    return conv(blocks, taps, 'VALID')

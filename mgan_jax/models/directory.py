@@ -1,0 +1,100 @@
+"""Model directories: `model.json` says what the network is, `params/` is an Orbax checkpoint of float32 arrays."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from mgan_jax import files
+from mgan_jax.models import pggan, vgg
+from mgan_jax.models.checkpoint import ocp
+from mgan_jax.models.extractor import Extractor
+from mgan_jax.models.generator import Generator
+
+FORMAT_VERSION = 1
+BUILDERS: dict[str, Callable] = {'pggan': pggan.build, 'vgg': vgg.build}
+_DEMO = Path(__file__).parent.parent / 'demo'
+EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor'}
+
+
+def load(name: str | os.PathLike) -> tuple[Generator, dict] | tuple[Extractor, dict]:
+    """A model and its weights. name: a model directory, or an embedded one: 'demo', 'demo-extractor'.
+
+    Raises ValueError with one sentence if it is not there or is not what its `model.json` says.
+    """
+    directory = Path(EMBEDDED.get(os.fspath(name), name)).absolute()
+    description = _read_description(directory)
+    try:
+        model = BUILDERS[description['architecture']](**description['configuration'])
+        wanted = jax.eval_shape(model.init, jax.random.key(0))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{directory}/model.json describes no network of this library ({error}).') from error
+    try:
+        params = ocp.load(directory / 'params')
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{directory}/params cannot be read; convert the model again.') from error
+    _check_params(directory, params, wanted)
+    return model, jax.tree.map(jax.numpy.asarray, params)
+
+
+def save(
+    directory: str | os.PathLike,
+    architecture: str,
+    configuration: dict,
+    params: dict,
+    source: dict | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes a model directory, whole or not at all.
+
+    architecture: a key of BUILDERS; configuration: the builder's arguments; source: where the weights come from
+    ('file', 'sha256', 'format'). Raises ValueError if the directory exists and `overwrite` is False.
+    """
+    with files.whole(directory, replace=overwrite) as folder:
+        write(folder, architecture, configuration, params, source)
+
+
+def write(folder: Path, architecture: str, configuration: dict, params: dict, source: dict | None = None) -> None:
+    """Writes the content of a model directory into an empty folder; see `save`."""
+    description = {
+        'format_version': FORMAT_VERSION,
+        'architecture': architecture,
+        'configuration': configuration,
+        'source': source or {},
+    }
+    ocp.save(folder.absolute() / 'params', jax.tree.map(lambda x: np.asarray(x, np.float32), params))
+    files.write_text_atomically(folder / 'model.json', json.dumps(description, indent=2) + '\n')
+
+
+def _read_description(directory: Path) -> dict:
+    try:
+        description = json.loads((directory / 'model.json').read_text(encoding='utf-8'))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        names = ' or '.join(f"'{name}'" for name in EMBEDDED)
+        raise ValueError(
+            f'there is no model directory {directory}; give {names}, or one that `python -m converters` has written.'
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f'{directory}/model.json cannot be read ({error}).') from error
+    version = description.get('format_version') if isinstance(description, dict) else None
+    if version != FORMAT_VERSION:
+        raise ValueError(f'{directory} has format version {version}; this release reads version {FORMAT_VERSION}.')
+    return description
+
+
+def _check_params(directory: Path, params: dict, wanted: dict) -> None:
+    found, expected = _shapes(params), _shapes(wanted)
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise ValueError(
+                f'{directory}/params holds {name} of shape {found.get(name, "none (missing)")}, but model.json asks for '
+                f'{expected.get(name, "none (left over)")}; convert the model again.'
+            )
+
+
+def _shapes(tree: dict) -> dict[str, str]:
+    leaves, _ = jax.tree.flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator='/'): str(list(leaf.shape)) for path, leaf in leaves}

@@ -1,0 +1,160 @@
+"""The PGGAN generator (Karras et al. 2018, arXiv 1710.10196), channels last.
+
+Layer l = 1, 2 works on 4x4 pixels, 3, 4 on 8x8, and so on; the first layer of a resolution above 4 upsamples. Kernels hold
+the equalised-learning-rate factor already. Networks trained with `fused_scale` are the same function with spatially
+flipped kernels in those layers (a stride-2 transposed convolution with the four shifts of a 3x3 kernel summed is nearest
+upsampling and a convolution with the flipped kernel), so one form serves both; the converter flips.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from mgan_jax.models.convolution import add_bias, conv, upsample_conv
+from mgan_jax.models.generator import Generator
+
+
+def pixel_norm(x: Array) -> Array:
+    """x / sqrt(mean_c x^2 + 1e-8), over the channels: [... C] -> [... C]."""
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+
+
+def leaky_relu(x: Array) -> Array:
+    """max(x, 0.2 x)."""
+    return jnp.maximum(x, 0.2 * x)
+
+
+def scaled_normal(gain: float):
+    """Initialiser N(0, gain^2 / fan_in): what equalised learning rate multiplies its N(0, 1) weights by."""
+    return nn.initializers.variance_scaling(gain**2, 'fan_in', 'normal')
+
+
+class FirstLayer(nn.Module):
+    """The 4x4 'full' convolution of the 1x1 latent: [B D] -> [B 4 4 C]."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, z: Array) -> Array:
+        shape = (z.shape[-1], 4, 4, self.channels)
+        kernel = self.param('kernel', nn.initializers.normal(math.sqrt(2 / (16 * shape[0]))), shape)
+        bias = self.param('bias', nn.initializers.zeros, (self.channels,))
+        return leaky_relu(add_bias(jnp.einsum('bd,dhwc->bhwc', pixel_norm(z), kernel), bias))
+
+
+class Layer(nn.Module):
+    """PixelNorm, [nearest x2 upsampling], 3x3 convolution, bias, leaky ReLU: [B h w C_in] -> [B H W C]."""
+
+    channels: int
+    upsample: bool
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (3, 3, x.shape[-1], self.channels))
+        bias = self.param('bias', nn.initializers.zeros, (self.channels,))
+        convolve = upsample_conv if self.upsample else conv
+        return leaky_relu(add_bias(convolve(pixel_norm(x), kernel), bias))
+
+
+class ToRGB(nn.Module):
+    """PixelNorm and a linear 1x1 convolution: [B H W C] -> [B H W image_channels]."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param('kernel', scaled_normal(1.0), (x.shape[-1], self.channels))
+        bias = self.param('bias', nn.initializers.zeros, (self.channels,))
+        return add_bias(pixel_norm(x) @ kernel, bias)
+
+
+class PGGAN(nn.Module):
+    """Channels at resolution r: min(fmaps_base // r, fmaps_max); 2 layers a resolution from 4 to `resolution`."""
+
+    resolution: int
+    latent_dim: int = 512
+    fmaps_base: int = 16384
+    fmaps_max: int = 512
+    image_channels: int = 3
+
+    def setup(self):
+        for l in range(1, self.num_layers + 1):
+            channels = min(self.fmaps_base // self.resolution_of(l), self.fmaps_max)
+            layer = FirstLayer(channels) if l == 1 else Layer(channels, upsample=l % 2 == 1)
+            setattr(self, f'layer{l}', layer)
+        self.to_rgb = ToRGB(self.image_channels)
+
+    @property
+    def num_layers(self) -> int:
+        return 2 * (self.resolution.bit_length() - 2)
+
+    @staticmethod
+    def resolution_of(l: int) -> int:
+        return 4 * 2 ** ((l - 1) // 2)
+
+    def features(self, z: Array, stop: int) -> Array:
+        return self._layers(z, 1, stop)
+
+    def image(self, features: Array, start: int) -> Array:
+        return self.to_rgb(self._layers(features, start + 1, self.num_layers))
+
+    def __call__(self, z: Array) -> Array:
+        return self.image(self.features(z, self.num_layers), self.num_layers)
+
+    def _layers(self, x: Array, first: int, last: int) -> Array:
+        for l in range(first, last + 1):
+            x = getattr(self, f'layer{l}')(x)
+        return x
+
+
+def build(
+    resolution: int, latent_dim: int = 512, fmaps_base: int = 16384, fmaps_max: int = 512, image_channels: int = 3
+) -> Generator:
+    """The generator as pure functions.
+
+    resolution: 8 .. 1024, a power of two. ValueError for anything that no PGGAN can be.
+    """
+    if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024):
+        raise ValueError(f'resolution {resolution} is given; a PGGAN has 8, 16, 32, ... or 1024.')
+    if image_channels not in (1, 3):
+        raise ValueError(f'image_channels {image_channels} is given; a PGGAN makes images of 1 or 3 channels.')
+    for name, value in (('latent_dim', latent_dim), ('fmaps_max', fmaps_max), ('fmaps_base', fmaps_base // resolution)):
+        if value < 1:
+            raise ValueError(f'{name} leaves {value} channels; every layer of a PGGAN needs at least one.')
+    module = PGGAN(resolution, latent_dim, fmaps_base, fmaps_max, image_channels)
+
+    def init(key):
+        return module.init(key, jnp.zeros((1, latent_dim)))['params']
+
+    def generate(params, z, truncation_psi=None, label=None):
+        if truncation_psi is not None or label is not None:
+            raise ValueError('truncation_psi and label were given, but a PGGAN has neither; leave them out.')
+        _check_latents(z)
+        return module.apply({'params': params}, z)
+
+    def features(params, latents, stop, space='z'):
+        if space != 'z':
+            raise ValueError(f"space '{space}' is given, but a PGGAN has only the space 'z'.")
+        _check_latents(latents)
+        return module.apply({'params': params}, latents, _check_layer(stop), method='features')
+
+    def image(params, features, start, tail=None):
+        if tail is not None:
+            raise ValueError('a tail of styles was given, but a PGGAN has no styles; leave tail=None.')
+        return module.apply({'params': params}, features, _check_layer(start), method='image')
+
+    def _check_layer(l: int) -> int:
+        if not 1 <= l <= module.num_layers:
+            raise ValueError(f'layer {l} is given, but this generator has the layers 1 to {module.num_layers}.')
+        return l
+
+    def _check_latents(z) -> None:
+        if z.ndim != 2 or z.shape[1] != latent_dim:
+            raise ValueError(
+                f'latent codes of shape {list(z.shape)} are given; this generator takes [M, {latent_dim}].'
+            )
+
+    return Generator(generate, features, image, module.num_layers, resolution, latent_dim, image_channels, init)

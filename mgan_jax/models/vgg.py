@@ -1,0 +1,119 @@
+"""VGG feature extractors (Simonyan and Zisserman 2015, arXiv 1409.1556), channels last, computed only as deep as needed.
+
+VGG-16, VGG-19, the 'normalised' VGG-19 of style transfer and the demo extractor are one network with other numbers: how
+many convolutions a block has, how many channels, how borders are padded, and the 1x1 convolution that prepares the
+pixels (ImageNet normalisation for torchvision's weights).
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from mgan_jax.models.convolution import add_bias, conv
+from mgan_jax.models.extractor import Extractor
+
+
+class _Conv(nn.Module):
+    """3x3 convolution with zero or reflection padding, bias, ReLU: [B H W C_in] -> [B H W C]."""
+
+    channels: int
+    padding: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        initial = nn.initializers.he_normal()
+        kernel = self.param('kernel', initial, (3, 3, x.shape[-1], self.channels))
+        bias = self.param('bias', nn.initializers.zeros, (self.channels,))
+        if self.padding == 'zero':
+            return nn.relu(add_bias(conv(x, kernel), bias))
+        reflected = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='reflect')
+        return nn.relu(add_bias(conv(reflected, kernel, 'VALID'), bias))
+
+
+class _Pixelwise(nn.Module):
+    """A linear map of the last axis: [... C_in] -> [... C]."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param('kernel', nn.initializers.lecun_normal(), (x.shape[-1], self.channels))
+        return add_bias(x @ kernel, self.param('bias', nn.initializers.zeros, (self.channels,)))
+
+
+class VGG(nn.Module):
+    """Blocks of convolutions with 2x2 max pooling between them; layers are named relu{block}_{place}."""
+
+    depths: tuple[int, ...]
+    channels: tuple[int, ...]
+    padding: str
+    num_attributes: int = 0
+
+    def setup(self):
+        self.input = _Pixelwise(3)
+        for block, (depth, channels) in enumerate(zip(self.depths, self.channels, strict=True), 1):
+            for place in range(1, depth + 1):
+                setattr(self, f'conv{block}_{place}', _Conv(channels, self.padding))
+        if self.num_attributes:
+            self.head = _Pixelwise(self.num_attributes)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(f'relu{block}_{i}' for block, depth in enumerate(self.depths, 1) for i in range(1, depth + 1))
+
+    def features(self, images: Array, layer: str) -> Array:
+        x = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3)))
+        for name in self.layers[: self.layers.index(layer) + 1]:
+            if name.endswith('_1') and name != 'relu1_1':
+                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            x = getattr(self, name.replace('relu', 'conv'))(x)
+        return x
+
+    def attributes(self, images: Array) -> Array:
+        return nn.sigmoid(self.head(self.features(images, self.layers[-1]).mean(axis=(1, 2))))
+
+    def __call__(self, images: Array) -> Array:
+        return self.attributes(images) if self.num_attributes else self.features(images, self.layers[-1])
+
+
+def build(
+    depths: Sequence[int] = (2, 2, 3, 3, 3),
+    channels: Sequence[int] = (64, 128, 256, 512, 512),
+    padding: str = 'zero',
+    attributes: Sequence[str] = (),
+) -> Extractor:
+    """The extractor as pure functions. depths: convolutions in each block ((2, 2, 4, 4, 4) for VGG-19).
+
+    channels: of each block. padding: 'zero' or 'reflect'. attributes: names that a head on the last layer tells.
+    """
+    if padding not in ('zero', 'reflect'):
+        raise ValueError(f"padding '{padding}' is given; 'zero' or 'reflect' is wanted.")
+    if len(depths) != len(channels) or not depths:
+        raise ValueError(f'{len(depths)} depths and {len(channels)} channel numbers are given; one of each per block.')
+    module = VGG(tuple(depths), tuple(channels), padding, len(attributes))
+
+    def init(key):
+        side = 2 ** (len(depths) + 1)
+        return module.init(key, jnp.zeros((1, side, side, 3)))['params']
+
+    def features(params, images, layer):
+        if layer not in module.layers:
+            raise ValueError(f"layer '{layer}' is given; this extractor has {', '.join(module.layers)}.")
+        _check_size(images, int(layer[4]))
+        return module.apply({'params': params}, images, layer, method='features')
+
+    def tell(params, images):
+        _check_size(images, len(depths))
+        return module.apply({'params': params}, images, method='attributes')
+
+    def _check_size(images: Array, block: int) -> None:
+        least = 2 ** (block - 1) * (1 if padding == 'zero' else 2)
+        if min(images.shape[1:3]) < least:
+            size = 'x'.join(map(str, images.shape[1:3]))
+            raise ValueError(
+                f'images of {size} pixels are too small for block {block}: it needs {least} pixels a side.'
+            )
+
+    return Extractor(features, module.layers, tell if attributes else None, tuple(attributes), init)

@@ -1,0 +1,83 @@
+"""The fields of a run and their values by task and preset. `configs/` shows them to the command line.
+
+demo: the embedded generator on bundled scenes. fast: Adam with cosine decay, for converted generators. upstream: the
+settings of the released code and its README. paper: what the paper says where the released code differs.
+"""
+
+TASKS = ('reconstruct', 'super_resolve', 'colorize', 'inpaint', 'denoise')
+
+# Every field, with the values of the preset `fast`.
+FIELDS = {
+    'task': 'reconstruct',
+    'images': '',  # a file, a folder, a glob, or several of them separated by commas; 'bundled' are the demo's scenes
+    'generator': '',  # a model directory, or 'demo'
+    'extractor': '',  # a model directory, or 'demo-extractor'
+    'out': '',  # the folder of results
+    'layer': 8,  # the composing layer l
+    'num_codes': 20,  # N
+    'space': 'z',
+    'steps': 300,
+    'optimizer': 'adam',  # Adam with cosine decay over the steps, or 'sgd' with constant rates
+    'latent_rate': 0.1,  # learning rate of the latent codes
+    'alpha_rate': 0.03,  # learning rate of the channel importances
+    'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
+    'keep': 'best',  # which iterate becomes the result: 'best' or 'last'
+    'pixel': 1.0,  # weight of the mean squared difference
+    'perceptual': 0.001,  # weight of the mean absolute difference of features
+    'extractor_layer': 'relu3_3',
+    'extractor_size': 256,  # pixels a side that the extractor sees
+    'batch_size': 8,
+    'seed': 0,
+}
+TASK_FIELDS = {
+    'reconstruct': {},
+    'super_resolve': {
+        'factor': 16,
+        'method': 'bilinear',  # how the observation was shrunk: bilinear (not antialiased), area, bicubic, lanczos
+        'low_res': False,  # the images are low-resolution already
+    },
+    'colorize': {},
+    'inpaint': {
+        'mask': 'center',  # center[:FRACTION], box:TOP,LEFT,HEIGHT,WIDTH, random:SHARE, or a file where white is the hole
+        'composite': True,  # put the known pixels back at the end
+        'damaged': False,  # the images have their holes already: there is no target to compare with
+    },
+    'denoise': {'mask': 'random:0.3', 'composite': True, 'damaged': False},
+}
+UPSTREAM = {
+    'reconstruct': {'layer': 8, 'num_codes': 20, 'steps': 3000},
+    'super_resolve': {'layer': 6, 'num_codes': 20, 'steps': 2000},
+    'colorize': {'layer': 6, 'num_codes': 20, 'steps': 1500},
+    'inpaint': {'layer': 4, 'num_codes': 30, 'steps': 3000, 'perceptual': 0.0001, 'composite': False},
+    'denoise': {'layer': 4, 'num_codes': 30, 'steps': 3000, 'perceptual': 0.0001, 'composite': False},
+}
+SGD = {'optimizer': 'sgd', 'latent_rate': 1.0, 'alpha_rate': 1.0, 'alpha_over_n': True, 'keep': 'last', 'batch_size': 1}
+FAST_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 6}
+PAPER_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 4}
+DEMO = {
+    'images': 'bundled',
+    'generator': 'demo',
+    'extractor': 'demo-extractor',
+    'steps': 100,
+    'perceptual': 0.02,
+    'extractor_size': 64,
+}
+DEMO_LAYERS = {'reconstruct': 8, 'super_resolve': 4, 'colorize': 6, 'inpaint': 4, 'denoise': 6}
+DEMO_TASK_FIELDS = {'super_resolve': {'factor': 4}}
+
+
+def settings(task: str, preset: str) -> dict:
+    """Every field of a run of `task`. ValueError for a preset that does not exist."""
+    fast = FIELDS | TASK_FIELDS[task] | {'task': task, 'layer': FAST_LAYERS[task], 'out': f'results/{task}'}
+    upstream = fast | SGD | UPSTREAM[task]
+    paper = upstream | {
+        'layer': PAPER_LAYERS[task],
+        'extractor_layer': 'relu4_3',
+        'alpha_over_n': False,
+        **({'composite': True} if 'composite' in fast else {}),
+    }
+    demo = fast | DEMO | {'layer': DEMO_LAYERS[task]} | DEMO_TASK_FIELDS.get(task, {})
+    presets = {'demo': demo, 'fast': fast, 'upstream': upstream, 'paper': paper}
+    if preset not in presets:
+        raise ValueError(f"there is no preset '{preset}'; choose one of {', '.join(presets)}.")
+    return presets[preset]
