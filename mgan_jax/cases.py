@@ -11,6 +11,8 @@ from jax import Array
 from mgan_jax import images, masks, tasks
 from mgan_jax.models.generator import Generator
 
+NO_HOLE = np.zeros((1, 1, 1), np.float32)
+
 
 class Case(NamedTuple):
     """One image to restore, as a batch of one: every array has the axis B = 1 first.
@@ -26,7 +28,7 @@ class Case(NamedTuple):
     number: int
 
 
-def make_task(settings: dict, mask: np.ndarray | None = None, noise: np.ndarray | None = None) -> tasks.Task:
+def make_task(settings: dict, mask: np.ndarray = NO_HOLE, noise: np.ndarray | None = None) -> tasks.Task:
     """The task that a run's settings name; for inpainting and denoising with the mask [R R 1] of one image."""
     match settings['task']:
         case 'reconstruct':
@@ -47,7 +49,7 @@ def read(source: images.Source, generator: Generator, settings: dict) -> Case:
     low_res = settings.get('low_res', False)
     side = generator.resolution // settings['factor'] if low_res else generator.resolution
     photo = images.read(source.path, side)
-    number = zlib.crc32(np.ascontiguousarray(photo.pixels))
+    number = zlib.crc32(photo.pixels.tobytes())
     pixels = jnp.asarray(photo.pixels)[None]  # [1 H W 3]
     if generator.image_channels == 1:
         pixels = tasks.gray(pixels)
@@ -64,10 +66,11 @@ def _task_of(number: int, pixels: Array, settings: dict) -> tasks.Task:
     if 'mask' not in settings:
         return make_task(settings)
     seed = settings['seed'] + number
-    mask = masks.parse(settings['mask'], pixels.shape[1:3], seed)
+    height, width = pixels.shape[1:3]
+    mask = masks.parse(settings['mask'], (height, width), seed)
     noise = None
     if settings['task'] == 'denoise' and not settings['damaged']:  # salt and pepper, each channel by itself
-        noise = np.random.default_rng(seed).choice(np.float32([-1, 1]), pixels.shape[1:])
+        noise = np.random.default_rng(seed).choice(np.array([-1, 1], np.float32), pixels.shape[1:])
     return make_task(settings, mask, noise)
 
 

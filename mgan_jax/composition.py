@@ -14,9 +14,9 @@ class Codes(NamedTuple):
     """What is optimised. latents [B N D] (or what the space asks for), alpha: channel importance, a pytree like the
     generator's features with leaves [B N C], tail: styles of the layers after the composing layer, None without styles."""
 
-    latents: Array
+    latents: Any
     alpha: Any
-    tail: Array | None = None
+    tail: Any = None
 
 
 def init(

@@ -52,7 +52,7 @@ def init(codes: Any, optimizer: optax.GradientTransformation) -> State:
     return jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state)
 
 
-def make_step(objective: Callable, optimizer: optax.GradientTransformation) -> Step:
+def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
     """One step of any optax optimiser, applied to each image by itself (line searches and norms included).
 
     An objective with `prepare` and `evaluate` (`losses.Objective`) is prepared once per run.

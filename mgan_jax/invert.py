@@ -18,7 +18,7 @@ from absl import flags
 from ml_collections import config_flags
 from tqdm import tqdm
 
-from mgan_jax import cases, composition, images, inversion, losses, masks, metrics, models, results
+from mgan_jax import cases, composition, images, inversion, losses, masks, metrics, models, results, tasks
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
 BUNDLED = Path(__file__).parent / 'demo' / 'images'
@@ -110,7 +110,7 @@ def prepare(settings: dict) -> Job:
         raise ValueError(f"extractor '{settings['extractor']}' holds a generator; a feature extractor is wanted.")
     sources = images.find(settings['images'], BUNDLED)
     size = (generator.resolution, generator.resolution)
-    task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else None)
+    task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
     chosen = {name: settings[name] for name in ('pixel', 'perceptual', 'extractor_layer', 'extractor_size')}
     place = {name: settings[name] for name in ('layer', 'space')}
     objective = losses.objective(generator, task, extractor=extractor, **chosen, **place)
@@ -202,7 +202,9 @@ def _batches(job: Job, todo: list[images.Source], size: int, failed: dict[str, s
         yield batch
 
 
-def _restore_batch(job: Job, batch: list[cases.Case], size: int, bar: tqdm) -> Iterator[tuple[str, results.Result]]:
+def _restore_batch(
+    job: Job, batch: list[cases.Case], size: int, bar: tqdm
+) -> Iterator[tuple[str, results.Result | None]]:
     """Inverts a batch; it is filled up to `size` with copies of its last image, so that every batch has one program."""
     began, settings = time.monotonic(), job.settings
     full = batch + [batch[-1]] * (size - len(batch))
@@ -231,18 +233,19 @@ def _restore_batch(job: Job, batch: list[cases.Case], size: int, bar: tqdm) -> I
         pictures = {'input': _picture(case), 'result': restored[i], 'inversion': inverted[i]}
         if case.target is not None:
             pictures['target'] = case.target[0]
-        pictures = {title: np.asarray(picture) for title, picture in pictures.items()}
         own = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), codes)
-        yield case.name, results.Result(pictures, own.latents, own.alpha, row)
+        arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
+        yield case.name, results.Result(arrays, own.latents, own.alpha, row)
 
 
 def _report(job: Job, bar: tqdm, chunk: int, state, trace: dict, full: list[cases.Case], observation) -> None:
     jax.block_until_ready(trace)
     if not bar.disable:
         figures = {'loss': f'{float(jnp.mean(trace["loss"][-1])):.4f}'}
-        if all(case.target is not None for case in full):
+        targets = [case.target for case in full if case.target is not None]
+        if len(targets) == len(full):
             _, restored = job.finish(state.codes, observation, job.params)
-            target = jnp.concatenate([case.target for case in full])
+            target = jnp.concatenate(targets)
             figures['PSNR'] = f'{float(jnp.mean(metrics.psnr(jnp.clip(restored, -1, 1), target))):.1f} dB'
         bar.set_postfix(figures, refresh=False)
     bar.update(chunk)
@@ -264,7 +267,7 @@ def _measure(case: cases.Case, restored: jax.Array) -> dict[str, float]:
 
 
 def _picture(case: cases.Case) -> jax.Array:
-    return jnp.clip(cases.tasks.pixels(case.observation)[0], -1, 1)
+    return jnp.clip(tasks.pixels(case.observation)[0], -1, 1)
 
 
 def _machine() -> dict:

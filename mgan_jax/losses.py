@@ -16,7 +16,7 @@ class Target(NamedTuple):
 
     observation: Any
     pixels: Array
-    features: Array | None
+    features: Any
 
 
 class Objective(NamedTuple):
@@ -63,14 +63,17 @@ def objective(
         raise ValueError(
             f'the perceptual weight is {perceptual}, but there is no extractor; give one, or the weight 0.'
         )
+    extract = None if extractor is None else extractor.features
 
-    def phi(images: Array, vgg: Any) -> Array:
+    def phi(images: Array, vgg: Any) -> Any:
+        if extract is None or not perceptual:
+            return None
         sized = images if extractor_size is None else resize.nearest(images, extractor_size)
-        return extractor.features(vgg, sized, extractor_layer)
+        return extract(vgg, sized, extractor_layer)
 
     def prepare(observation, params, vgg=None):
         pixels = tasks.target(observation)
-        return Target(observation, pixels, phi(pixels, vgg) if perceptual else None), params, vgg
+        return Target(observation, pixels, phi(pixels, vgg)), params, vgg
 
     def evaluate(codes, target: Target, params, vgg=None):
         image = composition.compose(generator, params, codes, layer=layer, space=space)  # x_inv

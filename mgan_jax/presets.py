@@ -4,10 +4,12 @@ demo: the embedded generator on bundled scenes. fast: Adam with cosine decay, fo
 settings of the released code and its README. paper: what the paper says where the released code differs.
 """
 
+from typing import Any
+
 TASKS = ('reconstruct', 'super_resolve', 'colorize', 'inpaint', 'denoise')
 
 # Every field, with the values of the preset `fast`.
-FIELDS = {
+FIELDS: dict[str, Any] = {
     'task': 'reconstruct',
     'images': '',  # a file, a folder, a glob, or several of them separated by commas; 'bundled' are the demo's scenes
     'generator': '',  # a model directory, or 'demo'
@@ -19,7 +21,7 @@ FIELDS = {
     'steps': 300,
     'optimizer': 'adam',  # Adam with cosine decay over the steps, or 'sgd' with constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
-    'alpha_rate': 0.03,  # learning rate of the channel importances
+    'alpha_rate': 0.01,  # learning rate of the channel importances
     'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
     'keep': 'best',  # which iterate becomes the result: 'best' or 'last'
     'pixel': 1.0,  # weight of the mean squared difference
@@ -29,7 +31,7 @@ FIELDS = {
     'batch_size': 8,
     'seed': 0,
 }
-TASK_FIELDS = {
+TASK_FIELDS: dict[str, dict[str, Any]] = {
     'reconstruct': {},
     'super_resolve': {
         'factor': 16,
@@ -44,17 +46,24 @@ TASK_FIELDS = {
     },
     'denoise': {'mask': 'random:0.3', 'composite': True, 'damaged': False},
 }
-UPSTREAM = {
+UPSTREAM: dict[str, dict[str, Any]] = {
     'reconstruct': {'layer': 8, 'num_codes': 20, 'steps': 3000},
     'super_resolve': {'layer': 6, 'num_codes': 20, 'steps': 2000},
     'colorize': {'layer': 6, 'num_codes': 20, 'steps': 1500},
     'inpaint': {'layer': 4, 'num_codes': 30, 'steps': 3000, 'perceptual': 0.0001, 'composite': False},
     'denoise': {'layer': 4, 'num_codes': 30, 'steps': 3000, 'perceptual': 0.0001, 'composite': False},
 }
-SGD = {'optimizer': 'sgd', 'latent_rate': 1.0, 'alpha_rate': 1.0, 'alpha_over_n': True, 'keep': 'last', 'batch_size': 1}
+SGD: dict[str, Any] = {
+    'optimizer': 'sgd',
+    'latent_rate': 1.0,
+    'alpha_rate': 1.0,
+    'alpha_over_n': True,
+    'keep': 'last',
+    'batch_size': 1,
+}
 FAST_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 6}
 PAPER_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 4}
-DEMO = {
+DEMO: dict[str, Any] = {
     'images': 'bundled',
     'generator': 'demo',
     'extractor': 'demo-extractor',

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+METHODS = ('bilinear', 'area', 'bicubic', 'lanczos')
+
 
 def nearest(images: Array, size: int) -> Array:
     """Takes source pixel floor(i * in / out), as the released code's 'nearest' does; not the nearest pixel centre."""
@@ -24,8 +26,5 @@ def shrink(images: Array, factor: int, method: str = 'bilinear') -> Array:
         raise ValueError(f"method '{method}' is given; {', '.join(METHODS)} are wanted.")
     if method == 'area':
         return images.reshape(b, h // factor, factor, w // factor, factor, c).mean(axis=(2, 4))
-    kind, antialias = METHODS[method]
-    return jax.image.resize(images, (b, h // factor, w // factor, c), kind, antialias=antialias)
-
-
-METHODS = {'bilinear': ('linear', False), 'area': None, 'bicubic': ('cubic', True), 'lanczos': ('lanczos3', True)}
+    kind = {'bilinear': 'linear', 'bicubic': 'cubic', 'lanczos': 'lanczos3'}[method]
+    return jax.image.resize(images, (b, h // factor, w // factor, c), kind, antialias=method != 'bilinear')

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from mgan_jax import resize
 
@@ -73,7 +74,7 @@ def gray(image: Array) -> Array:
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
-def inpaint(mask: Array, composite: bool = True) -> Task:
+def inpaint(mask: ArrayLike, composite: bool = True) -> Task:
     """L(x_inv m, x m), m = 1 - mask (equation 8). mask: [H W 1] or [B H W 1], 1 = hole.
 
     With `composite` the known pixels of the input come back at the end; the released code leaves the inversion.
@@ -81,7 +82,7 @@ def inpaint(mask: Array, composite: bool = True) -> Task:
     return _masked(lambda image, hole: image * (1 - hole), mask, composite)
 
 
-def denoise(mask: Array, noise: Array | None = None, composite: bool = True) -> Task:
+def denoise(mask: ArrayLike, noise: ArrayLike | None = None, composite: bool = True) -> Task:
     """As `inpaint`, mask = 1 at the known positions of corrupted pixels.
 
     noise: what `degrade` puts there, like the image or [H W C]; without it they are left as they are, which is right for
@@ -94,7 +95,7 @@ def denoise(mask: Array, noise: Array | None = None, composite: bool = True) -> 
     )
 
 
-def _masked(corrupt: Callable, mask: Array, composite: bool) -> Task:
+def _masked(corrupt: Callable, mask: ArrayLike, composite: bool) -> Task:
     mask = jnp.asarray(mask, jnp.float32)
     if mask.ndim not in (3, 4) or mask.shape[-1] != 1:
         raise ValueError(f'a mask of shape {list(mask.shape)} is given; [H, W, 1] or [B, H, W, 1] is wanted.')

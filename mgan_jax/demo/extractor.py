@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,13 +24,13 @@ from mgan_jax.models import vgg
 from mgan_jax.models.checkpoint import ocp
 from mgan_jax.models.extractor import Extractor
 
-CONFIGURATION = {
+CONFIGURATION: dict[str, Any] = {
     'depths': [2, 2, 3],
     'channels': [16, 32, 64],
     'padding': 'zero',
     'attributes': list(scenes.ATTRIBUTES),
 }
-RESOLUTION, BATCH, IMAGES, RATE = 64, 32, 64_000, 3e-3
+RESOLUTION, BATCH, IMAGES, RATE = 64, 16, 32_000, 3e-3
 SAVE_EVERY = 100  # steps
 MEASURED, HELD_OUT, SCORED = 1000, 512, 2048  # scenes for the preprocessing, the log, the scores
 SHIFT, NOISE, BRIGHTNESS, CONTRAST = 2, 0.06, 0.06, 0.1  # pixels, and the most in [-1, 1]
@@ -106,7 +106,7 @@ def tell(params: dict, images: np.ndarray) -> np.ndarray:
 
 def score(told: np.ndarray, true: np.ndarray) -> dict[str, dict[str, float]]:
     """Per attribute of [B A] the mean absolute error, and the accuracy if it is 0 or 1, else the correlation."""
-    scores = {}
+    scores: dict[str, dict[str, float]] = {}
     for name, p, t in zip(CONFIGURATION['attributes'], told.T, true.T, strict=True):
         if np.isin(t, (0, 1)).all():
             measure, value = 'accuracy', np.mean((p > 0.5) == (t > 0.5))
@@ -120,14 +120,15 @@ def score(told: np.ndarray, true: np.ndarray) -> dict[str, dict[str, float]]:
 def train(folder: Path, seed: int, held_out_seed: int) -> dict:
     """Trains what is not trained yet, writes FOLDER/extractor_scores.json and returns the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    state, seen = begin(seed), 0
+    state, start = begin(seed), 0
     held_out = scenes.batch(held_out_seed, 0, HELD_OUT, RESOLUTION)
     keep = ocp.training.preservation_policies.LatestN(2)
     with ocp.training.Checkpointer(folder / 'extractor_checkpoints', preservation_policy=keep) as checkpoints:
         if checkpoints.latest is not None:
-            seen = checkpoints.latest.step
-            state = ExtractorState(**checkpoints.load(seen, state._asdict()))
-        for seen, state, log in _run(state, seed, seen):
+            start = checkpoints.latest.step
+            state = ExtractorState(**checkpoints.load(start, state._asdict()))
+        for seen, reached, log in _run(state, seed, start):
+            state = reached
             checkpoints.save(seen, state._asdict(), overwrite=True)
             error = np.abs(tell(state.params, held_out.images) - held_out.attributes).mean()
             _write_log(folder / 'extractor_log.csv', {'images': seen, **log, 'mean_absolute_error': error})
@@ -171,7 +172,7 @@ def _blur(x: Array) -> Array:
     """The mean of 3x3 pixels, borders repeated: [B H W C] -> [B H W C]."""
     h, w = x.shape[1:3]
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='edge')
-    return sum(padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)) / 9
+    return jnp.mean(jnp.stack([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]), axis=0)
 
 
 def _optimizer() -> optax.GradientTransformation:

@@ -24,17 +24,22 @@ from mgan_jax.models.generator import Generator
 
 LATENT_DIM, FMAPS_BASE, FMAPS_MAX = scenes.LATENT_DIM, 1536, 64
 BATCH = 32
-LESSON_WEIGHT = 5.0  # of the drawn scene, beside the discriminator's opinion
+LESSON_WEIGHT = 2.0  # of the drawn scene, beside the discriminator's opinion
 R1_EVERY, R1_GAMMA = 16, 0.3
 EMA_DECAY = 0.998
 
 
 class Stage(NamedTuple):
-    """A part of the training: at which resolution, on how many images, with which learning rate, against a critic or not."""
+    """A part of the training, on so many images at one resolution.
+
+    rate: learning rate. decay: images over which it falls to a tenth (cosine), 0 for a constant one. contest: against a
+    critic, or a lesson.
+    """
 
     resolution: int
     images: int
     rate: float
+    decay: int = 0
     contest: bool = False
 
 
@@ -87,7 +92,7 @@ def lesson_loss(made: Array, drawn: Array) -> Array:
     """Mean absolute difference of images [B H W 3] at full, half and quarter resolution."""
     difference = made - drawn
     half = halve(difference)
-    return sum(jnp.mean(jnp.abs(x)) for x in (difference, half, halve(half)))
+    return jnp.mean(jnp.abs(difference)) + jnp.mean(jnp.abs(half)) + jnp.mean(jnp.abs(halve(half)))
 
 
 def make_step(stage: Stage, regularised: bool) -> Callable:
@@ -145,9 +150,8 @@ def _move_generator(stage: Stage, state: GanState, slope: dict) -> GanState:
 
 
 def _optimizer(stage: Stage) -> optax.GradientTransformation:
-    if stage.contest:
-        return optax.adam(stage.rate, b1=0.0, b2=0.99)
-    return optax.adam(optax.cosine_decay_schedule(stage.rate, stage.images // BATCH, alpha=0.1), b1=0.9, b2=0.99)
+    rate = optax.cosine_decay_schedule(stage.rate, stage.decay // BATCH, alpha=0.1) if stage.decay else stage.rate
+    return optax.adam(rate, b1=0.0 if stage.contest else 0.9, b2=0.99)
 
 
 def _critic(stage: Stage) -> Discriminator:
@@ -155,7 +159,7 @@ def _critic(stage: Stage) -> Discriminator:
 
 
 def _realness(stage: Stage, params: dict, images: Array) -> Array:
-    return _critic(stage).apply({'params': equalized(params)}, images)
+    return jnp.asarray(_critic(stage).apply({'params': equalized(params)}, images))
 
 
 def _stored(params: dict) -> dict:

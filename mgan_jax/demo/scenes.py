@@ -408,4 +408,4 @@ def batch(seed: int, start: int, count: int, size: int = 64) -> Batch:
     latents = [np.random.default_rng([seed, i]).standard_normal(LATENT_DIM) for i in range(start, start + count)]
     scenes = [from_latent(z) for z in latents]
     images = [draw(scene, size) for scene in scenes]
-    return Batch(np.float32(latents), np.stack(images), np.stack([attributes(scene) for scene in scenes]))
+    return Batch(np.asarray(latents, np.float32), np.stack(images), np.stack([attributes(scene) for scene in scenes]))

@@ -21,10 +21,10 @@ from mgan_jax.models.checkpoint import ocp
 
 SEED, HELD_OUT_SEED = 1, 2
 STAGES = (
-    gan.Stage(16, 256_000, 1e-2),
-    gan.Stage(32, 160_000, 6e-3),
-    gan.Stage(64, 160_000, 4e-3),
-    gan.Stage(64, 160_000, 1.5e-3, contest=True),
+    gan.Stage(16, 256_000, 1e-2, decay=256_000),
+    gan.Stage(32, 160_000, 6e-3, decay=160_000),
+    gan.Stage(64, 240_000, 4e-3, decay=240_000),
+    gan.Stage(64, 16_000, 1.5e-3, contest=True),
 )
 LOG_EVERY, SAVE_EVERY = 50, 250  # steps
 NUM_BUNDLED = 8
@@ -62,12 +62,11 @@ def train_gan(folder: Path) -> gan.GanState:
     folder.mkdir(parents=True, exist_ok=True)
     keep = ocp.training.preservation_policies.LatestN(2)
     with ocp.training.Checkpointer(folder / 'checkpoints', preservation_policy=keep) as checkpoints:
-        seen, state, start = 0, None, 0
-        if checkpoints.latest is not None:
-            seen, state = _resume(checkpoints)
+        seen, state = _resume(checkpoints)
+        start = 0
         for number, stage in enumerate(STAGES):
-            if seen == start:
-                state = gan.begin(stage, jax.random.key(SEED + number), state)
+            if seen == start and number > 0:
+                state = _begin(number, state)
             for reached, at in _run_stage(stage, state, start, seen, folder / 'gan_log.csv'):
                 seen, state = reached, at
                 checkpoints.save(seen, state._asdict(), overwrite=True)
@@ -77,12 +76,20 @@ def train_gan(folder: Path) -> gan.GanState:
 
 
 def _resume(checkpoints) -> tuple[int, gan.GanState]:
-    seen, start, state = checkpoints.latest.step, 0, None
+    """The last checkpoint, or the beginning."""
+    state = _begin(0, None)
+    if checkpoints.latest is None:
+        return 0, state
+    seen, start = checkpoints.latest.step, 0
     for number, stage in enumerate(STAGES):
-        if seen > start:
-            state = gan.begin(stage, jax.random.key(SEED + number), state)
+        if seen > start and number > 0:
+            state = _begin(number, state)
         start += stage.images
     return seen, gan.GanState(**checkpoints.load(seen, state._asdict()))
+
+
+def _begin(number: int, previous: gan.GanState | None) -> gan.GanState:
+    return gan.begin(STAGES[number], jax.random.key(SEED + number), previous)
 
 
 def _run_stage(stage: gan.Stage, state: gan.GanState, start: int, seen: int, log_file: Path) -> Iterator:

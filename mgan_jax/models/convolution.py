@@ -42,7 +42,7 @@ def conv_downsample(x: Array, kernel: Array) -> Array:
     Together they are one 4x4 convolution of stride 2; on 2x2 blocks stored as channels it is a 2x2 convolution.
     """
     shifted = [jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)]
-    taps = sum(shifted) / 4  # [4 4 C_in C_out]
+    taps = jnp.mean(jnp.stack(shifted), axis=0)  # [4 4 C_in C_out]
     c_in, c_out = kernel.shape[2:]
     taps = taps.reshape(2, 2, 2, 2, c_in, c_out).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * c_in, c_out)
     blocks = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))

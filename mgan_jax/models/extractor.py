@@ -8,13 +8,12 @@ class Extractor(NamedTuple):
     """features(params, images, layer): [B H W 3] (or [B H W 1], repeated) in [-1, 1] -> [B h w C].
 
     layers: the names that `layer` may take, from shallow to deep.
-    attributes(params, images): [B H W 3] -> [B A] in [0, 1], what `attribute_names` name; extractors that were trained
-        to tell attributes have it, others have None.
     init(key): random weights, for training and tests.
+    attributes(params, images): [B H W 3] -> [B A] in [0, 1], what `attribute_names` name, if it was trained to tell any.
     """
 
     features: Callable
     layers: tuple[str, ...]
-    attributes: Callable | None = None
+    init: Callable
+    attributes: Callable
     attribute_names: tuple[str, ...] = ()
-    init: Callable | None = None

@@ -24,5 +24,5 @@ class Generator(NamedTuple):
     num_layers: int
     resolution: int
     latent_dim: int
+    init: Callable
     image_channels: int = 3
-    init: Callable | None = None

@@ -157,4 +157,4 @@ def build(
                 f'latent codes of shape {list(z.shape)} are given; this generator takes [M, {latent_dim}].'
             )
 
-    return Generator(generate, features, image, module.num_layers, resolution, latent_dim, image_channels, init)
+    return Generator(generate, features, image, module.num_layers, resolution, latent_dim, init, image_channels)

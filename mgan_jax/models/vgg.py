@@ -105,6 +105,8 @@ def build(
         return module.apply({'params': params}, images, layer, method='features')
 
     def tell(params, images):
+        if not attributes:
+            raise ValueError('this extractor was not trained to tell attributes; it has only features.')
         _check_size(images, len(depths))
         return module.apply({'params': params}, images, method='attributes')
 
@@ -116,4 +118,4 @@ def build(
                 f'images of {size} pixels are too small for block {block}: it needs {least} pixels a side.'
             )
 
-    return Extractor(features, module.layers, tell if attributes else None, tuple(attributes), init)
+    return Extractor(features, module.layers, init, tell, tuple(attributes))

@@ -1,0 +1,57 @@
+"""`python -m benchmarks.full_size FOLDER IMAGES` measures full-size networks: a PGGAN 256 and a PGGAN 1024.
+
+Writes .pth files with random weights in the authors' layout, converts them and a VGG-16 with the command line, and
+inverts the first of IMAGES for a few steps: 256 pixels at l = 8, 1024 at l = 6, N = 20. Prints a Markdown table of seconds
+and peak memory of each whole process.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mgan_jax import images
+from tests.converters.foreign_states import VGG16, pggan, vgg
+from tests.converters.torch_writer import zip_file
+
+STEPS = 5
+INVERSIONS = ((256, 8), (1024, 6))  # resolution, composing layer
+
+
+def main(folder: Path, photos: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ['| command | file MB | seconds | peak MB |', '|---|---|---|---|']
+    for resolution, _ in INVERSIONS:
+        state = pggan(resolution, latent_dim=512, fmaps_base=16384, fmaps_max=512)
+        rows.append(_convert(folder, f'pggan{resolution}', state))
+    rows.append(_convert(folder, 'vgg16', vgg(VGG16, divisor=1)))
+    photo = images.find(photos)[0].path
+    for resolution, layer in INVERSIONS:
+        models = [f'--config.generator={folder}/pggan{resolution}', f'--config.extractor={folder}/vgg16']
+        size = [f'--config.layer={layer}', '--config.num_codes=20', f'--config.steps={STEPS}']
+        where = [f'--config.images={photo}', f'--config.out={folder}/{time.time_ns()}']
+        command = ['mgan_jax.invert', '--config', 'configs/invert.py:fast', *models, *size, *where]
+        rows.append(f'| invert {resolution}, l = {layer}, N = 20, {STEPS} steps | | {_measure(command)}')
+    print('\n'.join(rows))
+
+
+def _convert(folder: Path, name: str, state: dict) -> str:
+    source = folder / f'{name}.pth'
+    source.write_bytes(zip_file(state))
+    measured = _measure(['converters', str(source), str(folder / name), '--overwrite'])
+    return f'| convert {name} | {source.stat().st_size / 1e6:.0f} | {measured}'
+
+
+def _measure(arguments: list[str]) -> str:
+    """Runs `python -m ...`; 'seconds | peak MB |' of that process."""
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, '-m', *arguments])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f'{" ".join(arguments)} failed')
+    return f'{time.monotonic() - began:.1f} | {usage.ru_maxrss / 1000:.0f} |'
+
+
+if __name__ == '__main__':
+    main(Path(sys.argv[1]), sys.argv[2])

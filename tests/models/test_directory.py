@@ -1,0 +1,244 @@
+"""Model directories: what is saved is what is loaded, and whatever is wrong is told in one sentence."""
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgan_jax import models
+from mgan_jax.models import pggan, vgg
+
+PGGAN = {'resolution': 8, 'latent_dim': 6, 'fmaps_base': 32, 'fmaps_max': 5, 'image_channels': 1}
+VGG = {'depths': [1, 2], 'channels': [3, 4], 'padding': 'reflect', 'attributes': ['night', 'snow']}
+SOURCE = {'file': 'weights.pth', 'sha256': 'ab' * 32, 'format': 'torch'}
+
+
+def draw_weights(init):
+    """Random weights like `init` has them, without compiling it."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape), jnp.float32), shapes)
+
+
+@pytest.fixture(scope='module')
+def params():
+    return draw_weights(pggan.build(**PGGAN).init)
+
+
+@pytest.fixture(scope='module')
+def original(tmp_path_factory, params):
+    directory = tmp_path_factory.mktemp('models') / 'pggan'
+    models.save(directory, 'pggan', PGGAN, params, SOURCE)
+    return directory
+
+
+@pytest.fixture
+def directory(tmp_path, original):
+    """A model directory to spoil."""
+    return shutil.copytree(original, tmp_path / 'model')
+
+
+def describe(directory, **changes):
+    path = directory / 'model.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def refusal(directory):
+    """What `load` says: one sentence in one line."""
+    with pytest.raises(ValueError) as caught:
+        models.load(directory)
+    text = str(caught.value)
+    assert '\n' not in text and text.endswith('.')
+    return text
+
+
+def test_a_generator_comes_back(original, params):
+    generator, loaded = models.load(original)
+    assert isinstance(generator, models.Generator)
+    assert (generator.resolution, generator.latent_dim, generator.image_channels) == (8, 6, 1)
+    assert jax.tree.structure(loaded) == jax.tree.structure(params)
+    for found, expected in zip(jax.tree.leaves(loaded), jax.tree.leaves(params), strict=True):
+        assert isinstance(found, jax.Array) and found.dtype == jnp.float32
+        np.testing.assert_array_equal(found, expected)
+    assert generator.generate(loaded, jnp.ones((1, 6))).shape == (1, 8, 8, 1)
+
+
+def test_an_extractor_comes_back(tmp_path):
+    extractor = vgg.build(**VGG)
+    params = draw_weights(extractor.init)
+    models.save(str(tmp_path / 'deep' / 'vgg'), 'vgg', VGG, params)
+    loaded_extractor, loaded = models.load(str(tmp_path / 'deep' / 'vgg'))
+    assert isinstance(loaded_extractor, models.Extractor)
+    assert loaded_extractor.layers == ('relu1_1', 'relu2_1', 'relu2_2')
+    assert loaded_extractor.attribute_names == ('night', 'snow')
+    x = jnp.asarray(np.random.default_rng(1).uniform(-1, 1, (1, 8, 8, 3)), jnp.float32)
+    np.testing.assert_array_equal(loaded_extractor.attributes(loaded, x), extractor.attributes(params, x))
+
+
+def test_what_model_json_says(original):
+    assert json.loads((original / 'model.json').read_text()) == {
+        'format_version': 1,
+        'architecture': 'pggan',
+        'configuration': PGGAN,
+        'source': SOURCE,
+    }
+
+
+def test_weights_of_other_types_become_float32(tmp_path, params):
+    models.save(tmp_path / 'model', 'pggan', PGGAN, jax.tree.map(lambda x: np.asarray(x, np.float64), params))
+    assert {leaf.dtype for leaf in jax.tree.leaves(models.load(tmp_path / 'model')[1])} == {jnp.dtype('float32')}
+
+
+def test_nothing_is_replaced_unless_asked(directory, params):
+    before = (directory / 'model.json').read_bytes()
+    with pytest.raises(ValueError, match='exists already'):
+        models.save(directory, 'pggan', PGGAN, params)
+    assert (directory / 'model.json').read_bytes() == before
+    models.load(directory)
+
+
+def test_replacing(directory, params):
+    models.save(directory, 'pggan', PGGAN, jax.tree.map(lambda x: x + 1, params), overwrite=True)
+    assert json.loads((directory / 'model.json').read_text())['source'] == {}
+    for found, before in zip(jax.tree.leaves(models.load(directory)[1]), jax.tree.leaves(params), strict=True):
+        np.testing.assert_array_equal(found, before + 1)
+    assert os.listdir(directory.parent) == ['model']
+
+
+@pytest.mark.parametrize('spoil', ['params', 'description'])
+def test_a_failed_save_leaves_nothing(tmp_path, params, spoil):
+    configuration, weights = (PGGAN, params | {'layer1': 'text'}) if spoil == 'params' else ({'a': object()}, params)
+    with pytest.raises((TypeError, ValueError)):
+        models.save(tmp_path / 'model', 'pggan', configuration, weights)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_save_keeps_what_was_there(directory, params):
+    with pytest.raises(TypeError):
+        models.save(directory, 'pggan', {'a': object()}, params, overwrite=True)
+    assert os.listdir(directory.parent) == ['model']
+    np.testing.assert_array_equal(models.load(directory)[1]['layer1']['kernel'], params['layer1']['kernel'])
+
+
+def test_a_directory_that_is_not_there(tmp_path):
+    message = f"there is no model directory {tmp_path / 'no'}; give 'demo' or 'demo-extractor', or one that"
+    assert refusal(tmp_path / 'no').startswith(message)
+    assert refusal(tmp_path).startswith(f'there is no model directory {tmp_path};')
+    (tmp_path / 'file').write_text('x')
+    assert refusal(tmp_path / 'file').startswith(f'there is no model directory {tmp_path / "file"};')
+
+
+@pytest.mark.parametrize('content', [b'', b'{"format_version": 1', b'\xff\xfe\x00', b'{]'])
+def test_a_broken_description(directory, content):
+    (directory / 'model.json').write_bytes(content)
+    assert refusal(directory).startswith(f'{directory}/model.json cannot be read (')
+
+
+@pytest.mark.parametrize('content', ['[]', '3', 'null', '{}', '{"format_version": 2}', '{"format_version": "1"}'])
+def test_a_description_of_another_version(directory, content):
+    (directory / 'model.json').write_text(content)
+    assert refusal(directory).endswith('; this release reads version 1.')
+
+
+@pytest.mark.parametrize(
+    'changes, reason',
+    [
+        ({'architecture': 'biggan'}, 'biggan'),
+        ({'architecture': ['pggan']}, 'unhashable'),
+        ({'configuration': {'resolution': 48}}, 'resolution 48 is given'),
+        ({'configuration': {'resolution': 8, 'depth': 3}}, 'depth'),
+        ({'configuration': {}}, 'resolution'),
+        ({'configuration': None}, 'mapping'),
+        ({'configuration': {'resolution': 8, 'fmaps_base': 'many'}}, 'unsupported operand'),
+    ],
+)
+def test_a_description_of_no_network(directory, changes, reason):
+    describe(directory, **changes)
+    text = refusal(directory)
+    assert text.startswith(f'{directory}/model.json describes no network of this library (') and reason in text
+
+
+@pytest.mark.parametrize('key', ['architecture', 'configuration'])
+def test_a_description_that_leaves_something_out(directory, key):
+    description = json.loads((directory / 'model.json').read_text())
+    del description[key]
+    (directory / 'model.json').write_text(json.dumps(description))
+    assert f"('{key}')" in refusal(directory)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            lambda p: {name: layer for name, layer in p.items() if name != 'layer3'},
+            'holds layer3/bias of shape none (missing), but model.json asks for [4]; convert the model again.',
+        ),
+        (
+            lambda p: p | {'layer9': {'bias': jnp.zeros(2)}},
+            'holds layer9/bias of shape [2], but model.json asks for none (left over); convert the model again.',
+        ),
+        (
+            lambda p: p | {'to_rgb': p['to_rgb'] | {'bias': jnp.zeros(3)}},
+            'holds to_rgb/bias of shape [3], but model.json asks for [1]; convert the model again.',
+        ),
+    ],
+)
+def test_weights_that_do_not_fit(tmp_path, params, change, message):
+    models.save(tmp_path / 'model', 'pggan', PGGAN, change(params))
+    assert refusal(tmp_path / 'model') == f'{tmp_path / "model"}/params {message}'
+
+
+def test_weights_that_are_not_there(directory):
+    shutil.rmtree(directory / 'params')
+    assert refusal(directory) == f'{directory}/params cannot be read; convert the model again.'
+
+
+def files_of(folder):
+    return sorted(path for path in folder.rglob('*') if path.is_file())
+
+
+@pytest.mark.filterwarnings('default')
+def test_weights_that_were_cut_short(directory):
+    for path in files_of(directory / 'params'):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert 'params cannot be read' in refusal(directory)
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_in_the_directory_is_executed(directory, tmp_path):
+    marker = str(tmp_path / 'marker')
+    bomb = pickle.dumps(Bomb(marker))
+    pickle.loads(bomb)
+    assert os.path.isdir(marker)
+    os.rmdir(marker)
+    for path in files_of(directory / 'params'):
+        whole = path.read_bytes()
+        path.write_bytes(bomb)
+        with warnings.catch_warnings(action='ignore'), contextlib.suppress(ValueError):  # some files are not needed
+            models.load(directory)
+        path.write_bytes(whole)
+    (directory / 'model.json').write_bytes(bomb)
+    refusal(directory)
+    assert not os.path.exists(marker)
+
+
+def test_the_embedded_models_are_where_load_looks():
+    for name, path in models.EMBEDDED.items():
+        assert name in ('demo', 'demo-extractor')
+        assert path.parent.name == 'demo'

@@ -1,0 +1,88 @@
+"""What is shipped: the demo generator, the demo extractor and the bundled scenes."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mgan_jax
+from mgan_jax import images, invert, metrics, models
+from mgan_jax.demo import gan, scenes, train
+
+DEMO = Path(mgan_jax.__file__).parent / 'demo'
+
+
+@pytest.fixture(scope='module')
+def samples():
+    generator, params = models.load('demo')
+    return np.asarray(generator.generate(params, jax.random.normal(jax.random.key(5), (32, generator.latent_dim))))
+
+
+def test_weights_take_at_most_five_mebibytes():
+    files = [path for name in ('generator', 'extractor') for path in (DEMO / name).rglob('*') if path.is_file()]
+    assert files
+    assert sum(path.stat().st_size for path in files) <= 5 * 2**20
+
+
+def test_samples_fill_the_range_of_images(samples):
+    assert samples.shape == (32, 64, 64, 3)
+    assert np.percentile(samples, 1) > -1.3
+    assert np.percentile(samples, 99) < 1.3
+    assert samples.std() > 0.3
+
+
+def test_samples_are_varied(samples):
+    """Two samples differ about as much as two scenes do."""
+    drawn = gan.to_network(scenes.batch(train.HELD_OUT_SEED, 0, 32).images, 64)
+
+    def spread(batch):
+        return np.mean(np.square(batch[:16] - batch[16:]))
+
+    assert spread(samples) > 0.7 * spread(drawn)
+
+
+def test_no_sample_is_a_copy_of_a_held_out_scene(samples):
+    drawn = gan.to_network(scenes.batch(train.HELD_OUT_SEED, 0, 256).images, 64)
+    nearest = min(float(np.mean(np.square(drawn - sample), axis=(1, 2, 3)).min()) for sample in samples)
+    assert 10 * np.log10(4 / nearest) < 25
+
+
+def test_a_scenes_own_code_looks_like_it():
+    generator, params = models.load('demo')
+    batch = scenes.batch(train.HELD_OUT_SEED, 300, 32)
+    made = jnp.clip(generator.generate(params, batch.latents), -1, 1)
+    assert metrics.psnr(made, gan.to_network(batch.images, 64)).mean() > 20
+
+
+def test_extractor_tells_the_attributes():
+    extractor, params = models.load('demo-extractor')
+    batch = scenes.batch(train.HELD_OUT_SEED, 300, 64)
+    told = np.asarray(extractor.attributes(params, gan.to_network(batch.images, 64)))
+    assert extractor.attribute_names == scenes.ATTRIBUTES
+    assert np.abs(told - batch.attributes).mean() < 0.1
+    tower = scenes.ATTRIBUTES.index('tower')
+    assert np.mean((told[:, tower] > 0.5) == (batch.attributes[:, tower] > 0.5)) > 0.9
+
+
+def test_bundled_images_are_held_out_scenes():
+    sources = images.find('bundled', invert.BUNDLED)
+    expected = scenes.batch(train.HELD_OUT_SEED, 0, train.NUM_BUNDLED).images
+    assert len(sources) == train.NUM_BUNDLED
+    for source, pixels in zip(sources, expected, strict=True):
+        np.testing.assert_array_equal(images.to_uint8(images.read(source.path).pixels), pixels)
+
+
+def test_super_resolution_of_a_bundled_scene(tmp_path, capsys):
+    arguments = [
+        '--config',
+        'configs/sr.py',
+        f'--config.images={DEMO}/images/scene0.png',
+        f'--config.out={tmp_path}/out',
+    ]
+    assert invert.main([*arguments, '--config.steps=60']) == 0
+    assert '1 of 1 images done' in capsys.readouterr().out
+    row = (tmp_path / 'out' / 'metrics.csv').read_text().splitlines()[1].split(',')
+    psnr, before = float(row[3]), float(row[5])
+    assert psnr > before + 0.5
