@@ -21,7 +21,7 @@ class Case(NamedTuple):
     number: of the image's content, for keys that depend on neither its name nor its place in the list.
     """
 
-    name: str
+    source: images.Source
     observation: Any
     naive: Array
     target: Array | None
@@ -54,12 +54,11 @@ def read(source: images.Source, generator: Generator, settings: dict) -> Case:
     if generator.image_channels == 1:
         pixels = tasks.gray(pixels)
     if low_res:
-        return Case(source.name, pixels, _enlarged(pixels, generator.resolution), None, number)
+        return Case(source, pixels, _enlarged(pixels, generator.resolution), None, number)
     observation = _task_of(number, pixels, settings).degrade(pixels)
     unknown = settings.get('damaged', False) or (settings['task'] == 'colorize' and photo.grey)
-    return Case(
-        source.name, observation, _naive(observation, generator), None if unknown else jnp.clip(pixels, -1, 1), number
-    )
+    target = None if unknown else jnp.clip(pixels, -1, 1)
+    return Case(source, observation, _naive(observation, generator), target, number)
 
 
 def _task_of(number: int, pixels: Array, settings: dict) -> tasks.Task:

@@ -3,7 +3,9 @@
 import difflib
 import importlib.metadata
 import math
+import os
 import re
+import runpy
 import sys
 import time
 from collections.abc import Iterator
@@ -15,14 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 from tqdm import tqdm
 
-from mgan_jax import cases, composition, images, inversion, losses, masks, metrics, models, results, tasks
+from mgan_jax import cases, composition, images, inversion, losses, masks, metrics, models, presets, results, tasks
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
 BUNDLED = Path(__file__).parent / 'demo' / 'images'
-REPORTS = 10  # how often the progress bar measures, in a run of one batch
+REPORTS = 10  # how often the progress bar moves in a batch
+BAR = '{percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}'
 
 
 class Job(NamedTuple):
@@ -39,75 +42,121 @@ class Job(NamedTuple):
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0 every image is done, 2 nothing was started, 3 some images failed."""
+    """The exit code: 0 every image is done, 2 nothing was started, 3 some images failed, 130 interrupted."""
+    if arguments in (['--help'], ['-h']):
+        print(f'usage: {USAGE}\nThe fields and their values by task and preset are in {presets.__file__}.')
+        return 0
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print('interrupted; what was finished is kept, and the same command goes on.', file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
     try:
         settings = read_settings(arguments)
         job = prepare(settings)
-        out = _out(settings)
-        results.start(out, settings, _machine())
+        out = Path(settings['out']).expanduser()
+        results.start(out, settings, _machine(), job.sources)
     except ValueError as error:
         print(_sentence(error), file=sys.stderr)
         return 2
     try:
         failed = restore(job, out)
-    except KeyboardInterrupt:
-        print(f'interrupted; what was finished is in {out}, and the same command goes on.', file=sys.stderr)
-        return 130
+        rows = results.write_table(out, [source.name for source in job.sources], failed)
     except (OSError, jax.errors.JaxRuntimeError) as error:
         advice = (
             'what was finished is kept; free disk space or memory (a smaller --config.batch_size) and run it again.'
         )
         print(f'{_sentence(error)}; {advice}', file=sys.stderr)
         return 3
-    rows = results.write_table(out, [source.name for source in job.sources], failed)
     print(_summary(rows, out))
     return 3 if any(row['status'] != results.DONE for row in rows) else 0
 
 
 def read_settings(arguments: list[str]) -> dict:
-    """The fields of the configuration file and of the flags. ValueError with one sentence if they cannot be used."""
+    """The fields of the configuration file, as the flags change them. ValueError with one sentence."""
+    path, rest = _config_path(arguments)
+    config = _load(path)
     values = flags.FlagValues()
-    config = config_flags.DEFINE_config_file('config', flag_values=values)
+    command_line = ['invert', *rest]
     try:
-        rest = values(['invert', *arguments])
-    except FileNotFoundError as error:
-        raise ValueError(f"there is no configuration file '{error.filename}'; usage: {USAGE}.") from error
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, ImportError, SyntaxError) as error:
-        raise ValueError(f'the flags cannot be used: {_sentence(error)}{_suggestion(arguments, config)}') from error
-    if rest[1:]:
-        raise ValueError(f"'{rest[1]}' is not a flag; usage: {USAGE}.")
-    if config.value is None:
-        raise ValueError(f'no --config was given; usage: {USAGE}.')
-    return config.value.to_dict()
+        config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=command_line)
+        extra = values(command_line)[1:]
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(_explain(error, rest, config.to_dict())) from error
+    if extra:
+        raise ValueError(f"'{extra[0]}' is not a flag; usage: {USAGE}.")
+    settings = config.to_dict()
+    presets.require_fields(settings)
+    return settings
 
 
-def _out(settings: dict) -> Path:
-    if not settings['out']:
-        raise ValueError('no output folder was given; set --config.out.')
-    return Path(settings['out']).expanduser()
-
-
-def _suggestion(arguments: list[str], config) -> str:
+def _config_path(arguments: list[str]) -> tuple[str, list[str]]:
+    """The value of --config, and the other arguments."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt()
+    path = flags.DEFINE_string('config', None, 'a configuration file', flag_values=values)
     try:
-        fields = list(config.value)
-    except (AttributeError, flags.Error, TypeError):
-        return ''
-    for name in re.findall(r'--config\.(\w+)', ' '.join(arguments)):
-        if name not in fields:
-            close = difflib.get_close_matches(name, fields, n=1)
-            return f"; did you mean '{close[0]}'?" if close else f'; the fields are {", ".join(fields)}.'
-    return ''
+        rest = values(['invert', *arguments], known_only=True)[1:]
+    except flags.Error as error:
+        raise ValueError(f'{_sentence(error)}; usage: {USAGE}.') from error
+    if not path.value:
+        given = f'{", ".join(rest)} without --config' if rest else 'no --config'
+        raise ValueError(f'{given} was given; usage: {USAGE}.')
+    return path.value, rest
+
+
+def _load(path: str) -> ConfigDict:
+    """get_config() of the Python file `path`, or get_config(PRESET) for FILE:PRESET."""
+    file, *preset = path.split(':', 1)
+    if not Path(file).is_file():
+        raise ValueError(f"there is no configuration file '{file}'; usage: {USAGE}.")
+    try:
+        program = runpy.run_path(file)
+        if 'get_config' not in program:
+            raise ValueError('it has no function get_config.')
+        config = program['get_config'](*preset)
+    except ValueError as error:
+        raise ValueError(f'the configuration {path} cannot be used: {_sentence(error)}') from error
+    except Exception as error:  # the file is a program, and can raise anything
+        reason = f'{type(error).__name__}: {_sentence(error)}'
+        raise ValueError(f'the configuration {path} cannot be used: it raises {reason}.') from error
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f'get_config in {file} returns {type(config).__name__}; a ConfigDict is wanted.')
+    return config
+
+
+KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
+
+
+def _explain(error: Exception, arguments: list[str], fields: dict) -> str:
+    """What is wrong with the flags, in this command's words."""
+    for argument in arguments:
+        name = re.match(r'--?(?:no)?config\.([^=]*)', argument)
+        if name and name[1] not in fields:
+            close = difflib.get_close_matches(name[1], fields, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f'the fields are {", ".join(fields)}.'
+            return f"task '{fields.get('task')}' has no field '{name[1]}'; {hint}"
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return f"there is no flag '{error.flagname}'; usage: {USAGE}."
+    name = re.search(r'--config\.(\w+)', str(error))
+    if name is None:
+        return f'{_sentence(error)}; usage: {USAGE}.'
+    given, example = _sentence(error).split(': ')[0], fields[name[1]]  # after the colon comes what Python's int() says
+    return f'{given}; {KINDS.get(type(example))} is wanted, as in --config.{name[1]}={example}.'
 
 
 def prepare(settings: dict) -> Job:
     """Checks everything that can be checked before the first image. ValueError with one sentence."""
     _check(settings)
-    generator, params = models.load(settings['generator'])
+    generator, params = models.load(os.path.expanduser(settings['generator']))
     if not isinstance(generator, models.Generator):
         raise ValueError(f"generator '{settings['generator']}' holds a feature extractor; a generator is wanted.")
-    extractor, vgg = models.load(settings['extractor']) if settings['perceptual'] else (None, None)
-    if extractor is not None and not isinstance(extractor, models.Extractor):
-        raise ValueError(f"extractor '{settings['extractor']}' holds a generator; a feature extractor is wanted.")
+    if settings['task'] == 'colorize' and generator.image_channels != 3:
+        raise ValueError(f"generator '{settings['generator']}' makes grey images; one that makes colours is wanted.")
+    extractor, vgg = _load_extractor(settings) if settings['perceptual'] else (None, None)
     sources = images.find(settings['images'], BUNDLED)
     size = (generator.resolution, generator.resolution)
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
@@ -130,6 +179,19 @@ def prepare(settings: dict) -> Job:
     return Job(settings, sources, generator, params, vgg, optimizer, step, jax.jit(finish))
 
 
+def _load_extractor(settings: dict) -> tuple[models.Extractor, dict]:
+    name, layer, size = (settings[field] for field in ('extractor', 'extractor_layer', 'extractor_size'))
+    extractor, vgg = models.load(os.path.expanduser(name))
+    if not isinstance(extractor, models.Extractor):
+        raise ValueError(f"extractor '{name}' holds a generator; a feature extractor is wanted.")
+    try:
+        jax.eval_shape(lambda image: extractor.features(vgg, image, layer), jnp.zeros((1, size, size, 3)))
+    except ValueError as error:
+        given = f"extractor '{name}' cannot give extractor_layer '{layer}' at extractor_size {size}"
+        raise ValueError(f'{given}: {error}') from error
+    return extractor, vgg
+
+
 def _check(settings: dict) -> None:
     if not settings['generator']:
         raise ValueError(
@@ -140,11 +202,20 @@ def _check(settings: dict) -> None:
             f'the perceptual weight is {settings["perceptual"]}, but no extractor was given; set --config.extractor to a '
             'model directory, or --config.perceptual=0 to do without.'
         )
-    if not settings['images']:
+    if not settings['out']:
+        raise ValueError('no output folder was given; set --config.out.')
+    if not settings['images'].strip(' ,'):
         raise ValueError('no images were given; set --config.images to a file, a folder, a glob or a list of them.')
-    for name in ('steps', 'batch_size', 'num_codes'):
+    for name in ('steps', 'batch_size', 'num_codes', 'extractor_size'):
         if settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; at least 1 is wanted.')
+    for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate'):
+        if not 0 <= settings[name] < math.inf:
+            raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')
+    if not settings['pixel'] and not settings['perceptual']:
+        raise ValueError('pixel and perceptual are both 0, which leaves no loss; give one of them a weight.')
+    if not 0 <= settings['seed'] < 2**32:
+        raise ValueError(f'seed is {settings["seed"]}; a whole number from 0 to {2**32 - 1} is wanted.')
     for name, wanted in (('optimizer', ('adam', 'sgd')), ('keep', ('best', 'last'))):
         if settings[name] not in wanted:
             raise ValueError(f"{name} is '{settings[name]}'; '{wanted[0]}' or '{wanted[1]}' is wanted.")
@@ -173,17 +244,15 @@ def restore(job: Job, out: Path) -> dict[str, str]:
     todo = [source for source in job.sources if not results.is_done(out, source.name)]
     size = min(job.settings['batch_size'], max(1, len(todo)))
     failed: dict[str, str] = {}
-    num_steps = job.settings['steps'] * math.ceil(len(todo) / size)
-    with tqdm(total=num_steps, unit='step', disable=None, dynamic_ncols=True) as bar:
-        began, done = time.monotonic(), 0
+    with tqdm(total=len(todo), disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
         for batch in _batches(job, todo, size, failed):
-            for name, result in _restore_batch(job, batch, size, bar):
+            for source, result in _restore_batch(job, batch, size, bar):
                 if result is None:
-                    failed[name] = 'the loss was never finite; check the weights and the learning rates'
+                    failed[source.name] = (
+                        'the loss or the image is not finite; check the weights and the learning rates'
+                    )
                 else:
-                    results.write(out, name, result)
-            done += len(batch)
-            bar.set_description(f'{60 * done / (time.monotonic() - began):.1f} images/min')
+                    results.write(out, source, result)
             results.write_table(out, [source.name for source in job.sources], failed)
     return failed
 
@@ -204,7 +273,7 @@ def _batches(job: Job, todo: list[images.Source], size: int, failed: dict[str, s
 
 def _restore_batch(
     job: Job, batch: list[cases.Case], size: int, bar: tqdm
-) -> Iterator[tuple[str, results.Result | None]]:
+) -> Iterator[tuple[images.Source, results.Result | None]]:
     """Inverts a batch; it is filled up to `size` with copies of its last image, so that every batch has one program."""
     began, settings = time.monotonic(), job.settings
     full = batch + [batch[-1]] * (size - len(batch))
@@ -218,37 +287,40 @@ def _restore_batch(
         chunk = min(remaining, max(1, settings['steps'] // REPORTS))
         state, trace = inversion.advance(job.step, state, *arguments, num_steps=chunk)
         remaining -= chunk
-        _report(job, bar, chunk, state, trace, full, observation)
+        jax.block_until_ready(trace)
+        bar.update(len(batch) * chunk / settings['steps'])
+        if not bar.disable:
+            bar.set_postfix(_figures(job, bar, state, trace, full, observation))
     codes, loss = state.best_codes, state.best_loss
     if settings['keep'] == 'last':
-        codes, loss = state.codes, trace['loss'][-1]
-    inverted, restored = (jnp.clip(x, -1, 1) for x in job.finish(codes, observation, job.params))
+        codes, loss = state.codes, jnp.where(state.failed_at < 0, trace['loss'][-1], state.best_loss)
+    inverted, restored = job.finish(codes, observation, job.params)
+    sound = np.isfinite(loss) & np.isfinite(inverted).all(axis=(1, 2, 3))
+    inverted, restored = jnp.clip(inverted, -1, 1), jnp.clip(restored, -1, 1)
     seconds = (time.monotonic() - began) / len(batch)
     for i, case in enumerate(batch):
-        if not np.isfinite(state.best_loss[i]):
-            yield case.name, None
+        if not sound[i]:
+            yield case.source, None
             continue
-        row = {'name': case.name, 'status': _status(int(state.failed_at[i])), 'loss': float(loss[i])}
+        row = {'name': case.source.name, 'status': _status(int(state.failed_at[i])), 'loss': float(loss[i])}
         row |= _measure(case, restored[i][None]) | {'steps': settings['steps'], 'seconds': round(seconds, 3)}
         pictures = {'input': _picture(case), 'result': restored[i], 'inversion': inverted[i]}
         if case.target is not None:
             pictures['target'] = case.target[0]
         own = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), codes)
         arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
-        yield case.name, results.Result(arrays, own.latents, own.alpha, row)
+        yield case.source, results.Result(arrays, own.latents, own.alpha, row)
 
 
-def _report(job: Job, bar: tqdm, chunk: int, state, trace: dict, full: list[cases.Case], observation) -> None:
-    jax.block_until_ready(trace)
-    if not bar.disable:
-        figures = {'loss': f'{float(jnp.mean(trace["loss"][-1])):.4f}'}
-        targets = [case.target for case in full if case.target is not None]
-        if len(targets) == len(full):
-            _, restored = job.finish(state.codes, observation, job.params)
-            target = jnp.concatenate(targets)
-            figures['PSNR'] = f'{float(jnp.mean(metrics.psnr(jnp.clip(restored, -1, 1), target))):.1f} dB'
-        bar.set_postfix(figures, refresh=False)
-    bar.update(chunk)
+def _figures(job: Job, bar: tqdm, state, trace: dict, full: list[cases.Case], observation) -> dict[str, str]:
+    """What the progress bar shows: means over the batch as it stands, and the pace of the run."""
+    figures = {'loss': f'{float(jnp.mean(trace["loss"][-1])):.4f}'}
+    targets = [case.target for case in full if case.target is not None]
+    if len(targets) == len(full):
+        _, restored = job.finish(state.codes, observation, job.params)
+        psnr = metrics.psnr(jnp.clip(restored, -1, 1), jnp.concatenate(targets))
+        figures['PSNR'] = f'{float(jnp.mean(psnr)):.1f} dB'
+    return figures | {'images/min': f'{60 * bar.n / bar.format_dict["elapsed"]:.1f}'}
 
 
 def _status(failed_at: int) -> str:
@@ -273,9 +345,16 @@ def _picture(case: cases.Case) -> jax.Array:
 def _machine() -> dict:
     packages = ('mgan_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'pillow')
     return {
-        'versions': {name: importlib.metadata.version(name) for name in packages},
+        'versions': {name: _version(name) for name in packages},
         'devices': [device.device_kind for device in jax.devices()],
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # run from a source tree
+        return 'not installed'
 
 
 def _summary(rows: list[dict], out: Path) -> str:

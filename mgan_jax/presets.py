@@ -90,3 +90,21 @@ def settings(task: str, preset: str) -> dict:
     if preset not in presets:
         raise ValueError(f"there is no preset '{preset}'; choose one of {', '.join(presets)}.")
     return presets[preset]
+
+
+def require_fields(settings: dict) -> None:
+    """ValueError unless `settings` has the fields of its task, no other ones, and values of their types."""
+    task = settings.get('task')
+    if task not in TASKS:
+        raise ValueError(f"task '{task}' is given; {', '.join(TASKS)} are wanted.")
+    wanted = FIELDS | TASK_FIELDS[task]
+    for name in sorted(settings.keys() ^ wanted.keys()):
+        verb = "lacks the field '{}' of" if name in wanted else "has the field '{}', which is none of"
+        raise ValueError(
+            f"the configuration {verb.format(name)} the task '{task}'; take that task's file in configs/, or the fields of "
+            'mgan_jax.presets.settings.'
+        )
+    for name, value in settings.items():
+        kind = type(wanted[name])
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise ValueError(f'{name} is {value!r}; a {kind.__name__} is wanted, such as {wanted[name]!r}.')

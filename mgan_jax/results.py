@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -25,39 +27,77 @@ class Result(NamedTuple):
     row: dict
 
 
-def start(out: Path, settings: dict, machine: dict) -> None:
-    """Writes config.json. ValueError if the folder holds results of other settings, or cannot be written."""
+def start(out: Path, settings: dict, machine: dict, sources: Iterable[images.Source]) -> None:
+    """Writes config.json. ValueError if the folder cannot be written, or holds something else than results of this run."""
     path = out / 'config.json'
     try:
-        if path.exists():
-            _require_same(out, json.loads(path.read_text(encoding='utf-8'))['config'], settings)
-        files.write_text_atomically(path, json.dumps({'config': settings, **machine}, indent=2) + '\n')
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or f'its config.json is damaged ({error})'
-        raise ValueError(f'the output folder {out} cannot be used: {reason}; choose another --config.out.') from error
+        started = path.exists()
+        if started:
+            _require_same(out, _read(path, 'config')['config'], settings)
+        for source in sources:
+            _require_own(out, source, started)
+        _write(path, json.dumps({'config': settings, **machine}, indent=2) + '\n')
+    except OSError as error:
+        raise ValueError(
+            f'the output folder {out} cannot be used: {error.strerror}; choose another --config.out.'
+        ) from error
 
 
 def _require_same(out: Path, before: dict, now: dict) -> None:
-    for field in sorted(before.keys() | now.keys() - set(NOT_PART_OF_THE_RESULT)):
-        if field not in NOT_PART_OF_THE_RESULT and before.get(field) != now.get(field):
+    for field in sorted((before.keys() | now.keys()) - set(NOT_PART_OF_THE_RESULT)):
+        if before.get(field) != now.get(field):
             raise ValueError(
                 f'{out} holds results with {field} {before.get(field)!r}, and {now.get(field)!r} is asked for now; '
                 'choose another --config.out, or the same settings to go on.'
             )
 
 
+def _require_own(out: Path, source: images.Source, started: bool) -> None:
+    """What stands in an image's place must be that image's result."""
+    folder = out / source.name
+    if not os.path.lexists(folder):
+        return
+    if not started or not is_done(out, source.name):
+        raise ValueError(
+            f'{folder} is in the way and is no result of this run; move it or choose another --config.out.'
+        )
+    if _read(folder / 'metrics.json', 'crc32')['crc32'] != _checksum(source):
+        raise ValueError(f'{folder} is the result of another image than {source.path}; choose another --config.out.')
+
+
+def _checksum(source: images.Source) -> str:
+    return f'{zlib.crc32(source.path.read_bytes()):08x}'
+
+
+def _read(path: Path, key: str) -> dict:
+    """A JSON object that has `key`."""
+    try:
+        value = json.loads(path.read_text(encoding='utf-8'))
+        value[key]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is damaged; move {path.parent} away or choose another --config.out.') from error
+    return value
+
+
+def _write(path: Path, text: str) -> None:
+    """Leaves a file alone that holds this text already."""
+    if not path.exists() or path.read_bytes() != text.encode():
+        files.write_text_atomically(path, text)
+
+
 def is_done(out: Path, name: str) -> bool:
     """Whether an image's folder is there; it appears whole."""
-    return (out / name).is_dir()
+    return (out / name / 'metrics.json').is_file()
 
 
-def write(out: Path, name: str, result: Result) -> None:
+def write(out: Path, source: images.Source, result: Result) -> None:
     """Writes the folder of one image."""
-    with files.whole(out / name) as folder:
+    row = result.row | {'crc32': _checksum(source)}  # of the image file, to recognise it in a later run
+    with files.whole(out / source.name) as folder:
         for title, picture in result.pictures.items():
             images.write_png(folder / f'{title}.png', picture)
         np.savez(folder / 'latents.npz', latents=result.latents, alpha=result.alpha)
-        (folder / 'metrics.json').write_text(json.dumps(result.row, indent=2) + '\n', encoding='utf-8')
+        (folder / 'metrics.json').write_text(json.dumps(row, indent=2) + '\n', encoding='utf-8')
 
 
 def write_table(out: Path, names: Iterable[str], failed: dict[str, str]) -> list[dict]:
@@ -65,12 +105,12 @@ def write_table(out: Path, names: Iterable[str], failed: dict[str, str]) -> list
     rows = []
     for name in names:
         if is_done(out, name):
-            rows.append(json.loads((out / name / 'metrics.json').read_text(encoding='utf-8')))
+            rows.append(_read(out / name / 'metrics.json', 'status'))
         elif name in failed:
             rows.append({'name': name, 'status': failed[name]})
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval='', lineterminator='\n')
+    writer = csv.DictWriter(text, COLUMNS, restval='', extrasaction='ignore', lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
-    files.write_text_atomically(out / 'metrics.csv', text.getvalue())
+    _write(out / 'metrics.csv', text.getvalue())
     return rows
