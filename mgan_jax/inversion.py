@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.sharding import NamedSharding, PartitionSpec
 
 
 class State(NamedTuple):
@@ -49,7 +50,9 @@ def init(codes: Any, optimizer: optax.GradientTransformation) -> State:
         failed_at=jnp.full(batch, -1, jnp.int32),
         step=jnp.zeros((), jnp.int32),
     )
-    return jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state)
+    state = jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state)
+    own = jax.tree.leaves(state.codes)[0]
+    return jax.tree.map(lambda x: _beside(own, x), state)
 
 
 def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
@@ -129,6 +132,18 @@ def advance(step: Step, state: State, *arguments, num_steps: int) -> tuple[State
 
 def _on_cpu(array: Array) -> bool:
     return not isinstance(array, jax.core.Tracer) and all(device.platform == 'cpu' for device in array.devices())
+
+
+def _beside(codes: Array, x: Array) -> Array:
+    """`x` spread over the devices as the codes are: every step returns it so, and must find it so to be one program."""
+    if isinstance(codes, jax.core.Tracer):
+        return (
+            _select(codes.reshape(len(codes), -1)[:, 0] == 0, x, x) if x.ndim else x
+        )  # the type that shard_map checks
+    if not isinstance(codes.sharding, NamedSharding) or isinstance(x.sharding, NamedSharding):
+        return x
+    images = PartitionSpec(*codes.sharding.spec[:1]) if x.ndim else PartitionSpec()
+    return jax.device_put(x, NamedSharding(codes.sharding.mesh, images))
 
 
 def _add_axis(tree: Any) -> Any:

@@ -222,7 +222,7 @@ def _check(settings: dict) -> None:
 
 
 def _optimizer(settings: dict) -> optax.GradientTransformation:
-    rates = settings['latent_rate'], settings['alpha_rate'] / (_n_squared(settings))
+    rates = settings['latent_rate'], settings['alpha_rate'] / _n_squared(settings)
     if settings['optimizer'] == 'sgd':
         return composition.split_optimizer(*map(optax.sgd, rates))
     schedules = [optax.cosine_decay_schedule(rate, settings['steps']) for rate in rates]
@@ -242,17 +242,17 @@ def _codes(keys: jax.Array, generator: models.Generator, params: dict, settings:
 def restore(job: Job, out: Path) -> dict[str, str]:
     """Does what is not done yet, batch by batch. -> the reason for each image that failed."""
     todo = [source for source in job.sources if not results.is_done(out, source.name)]
-    size = min(job.settings['batch_size'], max(1, len(todo)))
+    size = min(job.settings['batch_size'], len(job.sources))  # also where few are missing: same program, same results
     failed: dict[str, str] = {}
     with tqdm(total=len(todo), disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
         for batch in _batches(job, todo, size, failed):
             for source, result in _restore_batch(job, batch, size, bar):
-                if result is None:
-                    failed[source.name] = (
-                        'the loss or the image is not finite; check the weights and the learning rates'
-                    )
-                else:
+                try:
+                    if result is None:
+                        raise ValueError('its loss or image is not finite; check the weights and the learning rates')
                     results.write(out, source, result)
+                except ValueError as error:
+                    failed[source.name] = _sentence(error)
             results.write_table(out, [source.name for source in job.sources], failed)
     return failed
 

@@ -143,3 +143,192 @@ def test_images_over_two_devices_need_no_collective():
     together, _ = inversion.run(step, again, target, params, None, num_steps=5)
     np.testing.assert_allclose(apart.best_loss, together.best_loss, rtol=1e-5)
     np.testing.assert_allclose(apart.codes.latents, together.codes.latents, rtol=1e-4, atol=1e-5)
+
+
+CLIPPED = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(0.1))
+FIVE = jnp.asarray(
+    np.random.default_rng(0).normal(size=(5, 2)) * np.array([[1], [100], [0.01], [3], [10]]), jnp.float32
+)
+
+
+def assert_trees_equal(one, two, places=slice(None)):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_array_equal(a[places] if a.ndim else a, b[places] if b.ndim else b)
+
+
+@pytest.mark.parametrize('batch', [1, 2, 5])
+@pytest.mark.parametrize('optimizer', [CLIPPED, optax.lbfgs()], ids=['clipped', 'lbfgs'])
+def test_the_batch_changes_no_image_whatever_its_scale(optimizer, batch):
+    step = inversion.make_step(quadratic, optimizer)
+    target = FIVE[:batch]
+    together, trace = inversion.run(step, inversion.init(jnp.zeros((batch, 2)), optimizer), target, num_steps=6)
+    for i in range(batch):
+        state = inversion.init(jnp.zeros((1, 2)), optimizer)
+        alone, own_trace = inversion.run(step, state, target[i : i + 1], num_steps=6)
+        np.testing.assert_allclose(trace['loss'][:, i], own_trace['loss'][:, 0], rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(together.codes[i], alone.codes[0], rtol=1e-4, atol=1e-6)
+
+
+def test_norms_are_clipped_image_by_image():
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
+    target = jnp.array([[1e4, 0.0], [0.0, 0.01], [-30.0, -40.0 / 5]])
+    state, _ = minimise(quadratic, optimizer, jnp.zeros((3, 2)), target, num_steps=1)
+    np.testing.assert_allclose(state.codes, [[1, 0], [0, 0.1], [-0.6, -0.8]], rtol=1e-5)
+
+
+def test_codes_and_targets_are_trees_and_what_is_shared_is_not_split():
+    def objective(codes, target, scale):
+        near = jnp.sum(jnp.square(codes['near'] - target[0]), axis=(1, 2))
+        return scale['value'] * (near + jnp.square(codes['far'] - target[1]))
+
+    codes = {'near': jnp.zeros((3, 2, 2)), 'far': jnp.zeros(3)}
+    target = (jnp.arange(12.0).reshape(3, 2, 2), jnp.array([1.0, -1.0, 5.0]))
+    for optimizer in (optax.sgd(0.1), optax.lbfgs()):
+        state, _ = minimise(objective, optimizer, codes, target, {'value': jnp.float32(2.0)}, num_steps=40)
+        np.testing.assert_allclose(state.best_codes['near'], target[0], atol=1e-3)
+        np.testing.assert_allclose(state.best_codes['far'], target[1], atol=1e-3)
+
+
+@pytest.mark.parametrize('optimizer', [CLIPPED, optax.lbfgs()], ids=['clipped', 'lbfgs'])
+@pytest.mark.parametrize('bad', [jnp.nan, jnp.inf])
+def test_a_failed_image_changes_no_bit_of_the_others(optimizer, bad):
+    step = inversion.make_step(quadratic, optimizer)
+    runs = [
+        inversion.run(step, inversion.init(jnp.ones((3, 2)), optimizer), target, num_steps=6)
+        for target in (TARGET, TARGET.at[1, 0].set(bad))
+    ]
+    (sound, sound_trace), (broken, trace) = runs
+    assert_trees_equal(broken, sound, np.array([0, 2]))
+    np.testing.assert_array_equal(trace['loss'][:, [0, 2]], sound_trace['loss'][:, [0, 2]])
+    assert broken.failed_at.tolist() == [-1, 0, -1]
+    np.testing.assert_array_equal(broken.codes[1], 1)
+    np.testing.assert_array_equal(broken.best_codes[1], 1)
+    untouched = inversion.init(jnp.ones((3, 2)), optimizer).optimizer_state
+    assert_trees_equal(broken.optimizer_state, untouched, 1)
+
+
+def test_a_gradient_that_is_nan_costs_one_step():
+    def objective(codes, target):  # finite at 0, with a slope that is not
+        return jnp.sum(jnp.sqrt(jnp.abs(codes - target)), axis=1)
+
+    codes = jnp.full((2, 2), 3.0).at[0].set(TARGET[0])
+    state, trace = minimise(objective, optax.sgd(0.01), codes, TARGET[:2], num_steps=4)
+    assert state.failed_at.tolist() == [1, -1]
+    np.testing.assert_array_equal(state.codes[0], TARGET[0])
+    np.testing.assert_array_equal(state.best_loss[0], 0)
+    assert np.isfinite(trace['loss'][:, 1]).all()
+
+
+def test_a_failed_image_stays_failed_when_the_run_goes_on():
+    optimizer = optax.adam(0.1)
+    step = inversion.make_step(breaking, optimizer)
+    state, _ = inversion.run(step, inversion.init(jnp.zeros((3, 2)), optimizer), TARGET, num_steps=12)
+    at, best = state.failed_at.tolist(), np.array(state.best_codes[0])
+    assert at[0] > 0
+    state, trace = inversion.run(step, state, TARGET, num_steps=12)
+    assert state.failed_at.tolist() == at and int(state.step) == 24
+    np.testing.assert_array_equal(state.codes[0], best)
+    np.testing.assert_allclose(trace['loss'][:, 0], state.best_loss[0], rtol=1e-6)
+
+
+def test_two_runs_are_one_long_run():
+    step = inversion.make_step(quadratic, CLIPPED)
+    whole, trace = inversion.run(step, inversion.init(jnp.zeros((3, 2)), CLIPPED), TARGET, num_steps=9)
+    state, first = inversion.run(step, inversion.init(jnp.zeros((3, 2)), CLIPPED), TARGET, num_steps=4)
+    state, second = inversion.run(step, state, TARGET, num_steps=5)
+    assert_trees_equal(state, whole)
+    np.testing.assert_array_equal(jnp.concatenate([first['loss'], second['loss']]), trace['loss'])
+    assert int(state.step) == 9
+
+
+def test_an_objective_is_prepared_once_for_all_steps():
+    calls = []
+
+    def prepare(target, scale):
+        calls.append('prepare')
+        return jnp.square(target), scale
+
+    def evaluate(codes, prepared, scale):
+        calls.append('evaluate')
+        return scale * jnp.sum(jnp.square(codes - prepared), axis=1)
+
+    optimizer = optax.sgd(0.1)
+    step = inversion.make_step(losses.Objective(prepare, evaluate), optimizer)
+    arguments = step.prepare(TARGET, jnp.float32(2.0))
+    state, first = inversion.advance(step, inversion.init(jnp.zeros((3, 2)), optimizer), *arguments, num_steps=3)
+    state, second = inversion.advance(step, state, *arguments, num_steps=20)
+    assert calls == ['prepare', 'evaluate']
+    np.testing.assert_allclose(state.best_codes, np.square(TARGET), rtol=1e-3)
+    _, whole = minimise(losses.Objective(prepare, evaluate), optimizer, jnp.zeros((3, 2)), TARGET, 2.0, num_steps=23)
+    np.testing.assert_allclose(np.concatenate([first['loss'], second['loss']]), whole['loss'], rtol=1e-6)
+
+
+def test_a_step_reuses_the_memory_of_its_state():
+    optimizer = optax.adam(0.1)
+    state = inversion.init(jnp.zeros((3, 2)), optimizer)
+    step = inversion.make_step(quadratic, optimizer)
+    inversion.run(step, state, TARGET, num_steps=1)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def two_devices():
+    mesh = jax.make_mesh((2,), ('images',), axis_types=(AxisType.Auto,))
+    return mesh, NamedSharding(mesh, PartitionSpec('images'))
+
+
+def test_codes_over_two_devices_need_one_program():
+    _, by_image = two_devices()
+    target = FIVE[:4]
+    step = inversion.make_step(quadratic, CLIPPED)
+    state = inversion.init(jax.device_put(jnp.zeros((4, 2)), by_image), CLIPPED)
+    for leaf in jax.tree.leaves(state):
+        assert leaf.sharding.spec == (PartitionSpec('images') if leaf.ndim else PartitionSpec())
+    apart, trace = inversion.run(step, state, jax.device_put(target, by_image), num_steps=6)
+    assert step.update._cache_size() == 1
+    assert len(apart.codes.addressable_shards) == 2 and apart.codes.addressable_shards[0].data.shape == (2, 2)
+    together, expected = inversion.run(step, inversion.init(jnp.zeros((4, 2)), CLIPPED), target, num_steps=6)
+    np.testing.assert_allclose(trace['loss'], expected['loss'], rtol=1e-6)
+    np.testing.assert_allclose(apart.codes, together.codes, rtol=1e-6, atol=1e-7)
+
+
+def test_a_run_inside_shard_map():
+    mesh, _ = two_devices()
+    target, images, steps = FIVE[:4], PartitionSpec('images'), PartitionSpec(None, 'images')
+    step = inversion.make_step(quadratic, CLIPPED)
+
+    def whole(codes, target):
+        state, trace = inversion.run(step, inversion.init(codes, CLIPPED), target, num_steps=6)
+        return state.best_codes, state.failed_at, trace['loss']
+
+    mapped = jax.shard_map(whole, mesh=mesh, in_specs=(images, images), out_specs=(images, images, steps))
+    for found, expected in zip(
+        jax.jit(mapped)(jnp.zeros((4, 2)), target), whole(jnp.zeros((4, 2)), target), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_run_inside_vmap():
+    step = inversion.make_step(quadratic, CLIPPED)
+
+    def best(rate_of_start, target):
+        state = inversion.init(jnp.full((3, 2), rate_of_start), CLIPPED)
+        return inversion.run(step, state, target, num_steps=6)[0].best_loss
+
+    starts, targets = jnp.array([0.0, 2.0]), jnp.stack([TARGET, -TARGET])
+    for i, found in enumerate(jax.vmap(best)(starts, targets)):
+        np.testing.assert_allclose(found, best(starts[i], targets[i]), rtol=1e-5)
+
+
+def test_hundreds_of_steps_compile_one_program(caplog):
+    step = inversion.make_step(quadratic, optax.adam(0.1))
+    with jax.log_compiles(), caplog.at_level('WARNING', logger='jax'):
+        inversion.run(step, inversion.init(jnp.zeros((3, 2)), optax.adam(0.1)), TARGET, num_steps=200)
+    compiled = [record.getMessage() for record in caplog.records if 'Finished XLA compilation' in record.getMessage()]
+    assert len([message for message in compiled if 'jit(update)' in message]) == 1
+
+
+@pytest.mark.parametrize('num_steps', [0, -1])
+def test_no_step_of_a_run_that_goes_on(num_steps):
+    step = inversion.make_step(quadratic, optax.sgd(0.1))
+    with pytest.raises(ValueError, match=f'^num_steps is {num_steps}; at least one step is needed.$'):
+        inversion.advance(step, inversion.init(jnp.zeros((3, 2)), optax.sgd(0.1)), TARGET, num_steps=num_steps)

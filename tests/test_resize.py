@@ -36,7 +36,7 @@ def test_gradient_of_nearest_reaches_only_the_pixels_taken():
 @pytest.mark.parametrize('factor', [1, 2, 3, 4, 6])
 def test_bilinear_samples_between_pixel_centres_without_antialiasing(factor):
     x = draw(2, 12, 24, 3)
-    # The centre of output pixel i lies at (i + 1/2) factor - 1/2; only the two pixels beside it count, also in a large factor.
+    # The centre of output pixel i lies at (i + 1/2) factor - 1/2; only the two pixels beside it count.
     below, above = factor // 2 - (factor % 2 == 0), factor // 2
     rows = (x[:, below::factor] + x[:, above::factor]) / 2
     expected = (rows[:, :, below::factor] + rows[:, :, above::factor]) / 2

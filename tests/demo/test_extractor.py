@@ -10,7 +10,7 @@ import pytest
 
 from mgan_jax.demo import extractor, gan, scenes
 
-SIZES = {'RESOLUTION': 16, 'BATCH': 8, 'IMAGES': 64, 'SAVE_EVERY': 2}
+SIZES = {'RESOLUTION': 16, 'BATCH': 8, 'IMAGES': 1600, 'SAVE_EVERY': 2}
 SCENES = {'MEASURED': 40, 'STANDARDISED': 16, 'HELD_OUT': 16, 'SCORED': 64}
 
 
@@ -34,9 +34,10 @@ def _run(steps):
     """Weights and losses of so many steps on one batch."""
     state, step, key = extractor.begin(seed=3), _step(), jax.random.key(0)
     batch = scenes.batch(3, 0, extractor.BATCH, extractor.RESOLUTION)
+    weights = np.ones(len(scenes.ATTRIBUTES), np.float32)
     images, losses = gan.to_network(batch.images, extractor.RESOLUTION), []
     for i in range(steps):
-        state, loss = step(state, images, batch.attributes, jax.random.fold_in(key, i))
+        state, loss = step(state, images, batch.attributes, weights, jax.random.fold_in(key, i))
         losses.append(float(loss))
     return state.params, losses
 
@@ -96,9 +97,14 @@ def test_disturbed_images_are_near_and_depend_on_the_key():
 
 def test_cross_entropy_is_least_at_the_truth_and_finite_at_the_ends():
     true = np.float32([[0.0, 1.0, 0.3]])
-    values = [float(extractor.cross_entropy(np.float32([told]), true)[0]) for told in ([0, 1, 0.3], [1, 0, 0.4])]
+    values = [extractor.cross_entropy(np.float32([told]), true).mean() for told in ([0, 1, 0.3], [1, 0, 0.4])]
     np.testing.assert_allclose(values[0], -(0.3 * np.log(0.3) + 0.7 * np.log(0.7)) / 3, rtol=1e-4)
     assert values[0] < values[1] < np.inf
+
+
+def test_importance_is_the_inverse_of_the_variance():
+    attributes = np.float32([[0, 0.4], [1, 0.6]])  # of variance 1 / 4 and 1 / 100
+    np.testing.assert_allclose(extractor.importance(attributes), [2 / 26, 50 / 26], rtol=1e-4)
 
 
 def test_scores_name_what_each_attribute_needs(monkeypatch):
@@ -111,6 +117,7 @@ def test_scores_name_what_each_attribute_needs(monkeypatch):
 
 
 def test_training_continues_as_if_never_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr(extractor, 'IMAGES', 64)
     whole = extractor.train(tmp_path / 'whole', 1, 2)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         _interrupt(patch, calls=2)

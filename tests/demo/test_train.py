@@ -8,7 +8,7 @@ import pytest
 
 from mgan_jax.demo import gan, train
 
-STAGES = (gan.Stage(8, 32, 1e-2, decay=32), gan.Stage(16, 32, 5e-3, contest=True))
+STAGES = (gan.Stage(8, 32, 1e-2, decay=32), gan.Stage(8, 32, 5e-3, contest=True))
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _stop_after(monkeypatch, checkpoints):
 
 
 def _rows(folder):
-    rows = list(csv.DictReader((folder / 'gan_log.csv').open()))
+    rows = list(csv.DictReader((folder / 'gan_log.csv').read_text().splitlines()))
     return [{name: value for name, value in row.items() if name != 'seconds_per_step'} for row in rows]
 
 
@@ -44,12 +44,7 @@ def test_training_continues_as_if_never_interrupted(tmp_path, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, whole, train.train_gan(tmp_path / 'parts'))  # nothing is left to do
 
     rows = _rows(tmp_path / 'whole')
-    assert [(row['images'], row['resolution']) for row in rows] == [
-        ('16', '8'),
-        ('32', '8'),
-        ('48', '16'),
-        ('64', '16'),
-    ]
+    assert [row['images'] for row in rows] == ['16', '32', '48', '64']
     assert rows[0]['on_real'] == 'nan' and rows[-1]['on_real'] != 'nan'
     assert _rows(tmp_path / 'parts') == rows
     sheets = sorted(path.name for path in (tmp_path / 'whole').glob('*.png'))

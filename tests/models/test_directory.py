@@ -189,6 +189,7 @@ def test_a_description_that_leaves_something_out(directory, key):
             'holds to_rgb/bias of shape [3], but model.json asks for [1]; convert the model again.',
         ),
     ],
+    ids=['missing', 'left over', 'wrong shape'],
 )
 def test_weights_that_do_not_fit(tmp_path, params, change, message):
     models.save(tmp_path / 'model', 'pggan', PGGAN, change(params))

@@ -102,8 +102,10 @@ def test_attributes_are_a_head_on_the_mean_of_the_last_layer():
 
 def test_without_attributes_there_is_no_head():
     extractor = vgg.build(depths=(1,), channels=(4,))
-    assert extractor.attributes is None and extractor.attribute_names == ()
-    assert sorted(draw_weights(extractor.init)) == ['conv1_1', 'input']
+    params = draw_weights(extractor.init)
+    assert extractor.attribute_names == () and sorted(params) == ['conv1_1', 'input']
+    with pytest.raises(ValueError, match='^this extractor was not trained to tell attributes; it has only features.$'):
+        extractor.attributes(params, jnp.zeros((1, 8, 8, 3)))
 
 
 def test_layers_that_are_not_there():
