@@ -128,9 +128,6 @@ def _load(path: str) -> ConfigDict:
     return config
 
 
-KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
-
-
 def _explain(error: Exception, arguments: list[str], fields: dict) -> str:
     """What is wrong with the flags, in this command's words."""
     for argument in arguments:
@@ -145,7 +142,7 @@ def _explain(error: Exception, arguments: list[str], fields: dict) -> str:
     if name is None:
         return f'{_sentence(error)}; usage: {USAGE}.'
     given, example = _sentence(error).split(': ')[0], fields[name[1]]  # after the colon comes what Python's int() says
-    return f'{given}; {KINDS.get(type(example))} is wanted, as in --config.{name[1]}={example}.'
+    return f'{given}; {presets.KINDS.get(type(example))} is wanted, as in --config.{name[1]}={example}.'
 
 
 def prepare(settings: dict) -> Job:

@@ -74,6 +74,8 @@ DEMO: dict[str, Any] = {
 DEMO_LAYERS = {'reconstruct': 8, 'super_resolve': 4, 'colorize': 6, 'inpaint': 4, 'denoise': 6}
 DEMO_TASK_FIELDS = {'super_resolve': {'factor': 4}}
 
+KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
+
 
 def settings(task: str, preset: str) -> dict:
     """Every field of a run of `task`. ValueError for a preset that does not exist."""
@@ -107,4 +109,4 @@ def require_fields(settings: dict) -> None:
     for name, value in settings.items():
         kind = type(wanted[name])
         if type(value) is not kind and not (kind is float and type(value) is int):
-            raise ValueError(f'{name} is {value!r}; a {kind.__name__} is wanted, such as {wanted[name]!r}.')
+            raise ValueError(f'{name} is {value!r}; {KINDS[kind]} is wanted, such as {wanted[name]!r}.')

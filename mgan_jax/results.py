@@ -33,7 +33,7 @@ def start(out: Path, settings: dict, machine: dict, sources: Iterable[images.Sou
     try:
         started = path.exists()
         if started:
-            _require_same(out, _read(path, 'config')['config'], settings)
+            _require_same(out, _read(path, 'config', dict)['config'], settings)
         for source in sources:
             _require_own(out, source, started)
         _write(path, json.dumps({'config': settings, **machine}, indent=2) + '\n')
@@ -61,7 +61,7 @@ def _require_own(out: Path, source: images.Source, started: bool) -> None:
         raise ValueError(
             f'{folder} is in the way and is no result of this run; move it or choose another --config.out.'
         )
-    if _read(folder / 'metrics.json', 'crc32')['crc32'] != _checksum(source):
+    if _read(folder / 'metrics.json', 'crc32', str)['crc32'] != _checksum(source):
         raise ValueError(f'{folder} is the result of another image than {source.path}; choose another --config.out.')
 
 
@@ -69,11 +69,12 @@ def _checksum(source: images.Source) -> str:
     return f'{zlib.crc32(source.path.read_bytes()):08x}'
 
 
-def _read(path: Path, key: str) -> dict:
-    """A JSON object that has `key`."""
+def _read(path: Path, key: str, kind: type) -> dict:
+    """A JSON object that has a `kind` under `key`."""
     try:
         value = json.loads(path.read_text(encoding='utf-8'))
-        value[key]
+        if not isinstance(value[key], kind):
+            raise TypeError(f'{key} is no {kind.__name__}')
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is damaged; move {path.parent} away or choose another --config.out.') from error
     return value
@@ -105,7 +106,7 @@ def write_table(out: Path, names: Iterable[str], failed: dict[str, str]) -> list
     rows = []
     for name in names:
         if is_done(out, name):
-            rows.append(_read(out / name / 'metrics.json', 'status'))
+            rows.append(_read(out / name / 'metrics.json', 'status', str))
         elif name in failed:
             rows.append({'name': name, 'status': failed[name]})
     text = io.StringIO()

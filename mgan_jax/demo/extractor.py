@@ -65,7 +65,7 @@ def preprocessing(images: np.ndarray) -> dict:
     return {'kernel': jnp.float32(np.diag(1 / deviation)), 'bias': jnp.float32(-mean / deviation)}
 
 
-def standardised(params: dict, images: Array, means: Array) -> dict:
+def standardised(params: dict, images: np.ndarray, means: np.ndarray) -> dict:
     """Weights whose every channel has mean 0 and deviation 1 on images [B H W 3] before its ReLU, so that training is
     quick without batch normalisation (Mishkin and Matas 2016, arXiv 1511.06422); the head tells about `means` [A].
     """
