@@ -241,7 +241,7 @@ def restore(job: Job, out: Path) -> dict[str, str]:
     todo = [source for source in job.sources if not results.is_done(out, source.name)]
     size = min(job.settings['batch_size'], len(job.sources))  # also where few are missing: same program, same results
     failed: dict[str, str] = {}
-    with tqdm(total=len(todo), disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
+    with tqdm(total=len(todo) * job.settings['steps'], disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
         for batch in _batches(job, todo, size, failed):
             for source, result in _restore_batch(job, batch, size, bar):
                 try:
@@ -285,7 +285,7 @@ def _restore_batch(
         state, trace = inversion.advance(job.step, state, *arguments, num_steps=chunk)
         remaining -= chunk
         jax.block_until_ready(trace)
-        bar.update(len(batch) * chunk / settings['steps'])
+        bar.update(len(batch) * chunk)
         if not bar.disable:
             bar.set_postfix(_figures(job, bar, state, trace, full, observation))
     codes, loss = state.best_codes, state.best_loss
@@ -317,7 +317,8 @@ def _figures(job: Job, bar: tqdm, state, trace: dict, full: list[cases.Case], ob
         _, restored = job.finish(state.codes, observation, job.params)
         psnr = metrics.psnr(jnp.clip(restored, -1, 1), jnp.concatenate(targets))
         figures['PSNR'] = f'{float(jnp.mean(psnr)):.1f} dB'
-    return figures | {'images/min': f'{60 * bar.n / bar.format_dict["elapsed"]:.1f}'}
+    pace = 60 * bar.n / job.settings['steps'] / bar.format_dict['elapsed']
+    return figures | {'images/min': f'{pace:.1f}'}
 
 
 def _status(failed_at: int) -> str:

@@ -156,8 +156,11 @@ def assert_trees_equal(one, two, places=slice(None)):
         np.testing.assert_array_equal(a[places] if a.ndim else a, b[places] if b.ndim else b)
 
 
-@pytest.mark.parametrize('batch', [1, 2, 5])
-@pytest.mark.parametrize('optimizer', [CLIPPED, optax.lbfgs()], ids=['clipped', 'lbfgs'])
+@pytest.mark.parametrize(
+    ('optimizer', 'batch'),
+    [(CLIPPED, 1), (CLIPPED, 2), (CLIPPED, 5), (optax.lbfgs(), 5)],
+    ids=['clipped-1', 'clipped-2', 'clipped-5', 'lbfgs-5'],
+)
 def test_the_batch_changes_no_image_whatever_its_scale(optimizer, batch):
     step = inversion.make_step(quadratic, optimizer)
     target = FIVE[:batch]
@@ -189,8 +192,11 @@ def test_codes_and_targets_are_trees_and_what_is_shared_is_not_split():
         np.testing.assert_allclose(state.best_codes['far'], target[1], atol=1e-3)
 
 
-@pytest.mark.parametrize('optimizer', [CLIPPED, optax.lbfgs()], ids=['clipped', 'lbfgs'])
-@pytest.mark.parametrize('bad', [jnp.nan, jnp.inf])
+@pytest.mark.parametrize(
+    ('optimizer', 'bad'),
+    [(CLIPPED, jnp.nan), (CLIPPED, jnp.inf), (optax.lbfgs(), jnp.nan)],
+    ids=['clipped-nan', 'clipped-inf', 'lbfgs-nan'],
+)
 def test_a_failed_image_changes_no_bit_of_the_others(optimizer, bad):
     step = inversion.make_step(quadratic, optimizer)
     runs = [

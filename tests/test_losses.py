@@ -107,7 +107,7 @@ def test_means():
 
 
 def slope_of(objective, codes, observation):
-    return jax.grad(lambda c: jnp.sum(objective(c, observation, PARAMS, VGG)))(codes)
+    return jax.jit(jax.grad(lambda c, o: jnp.sum(objective(c, o, PARAMS, VGG))))(codes, observation)
 
 
 def test_every_image_has_its_own_gradient():

@@ -25,7 +25,7 @@ def _changed(a, b):
 
 
 def test_batch_shapes_and_ranges():
-    images, targets = scenes.batch(seed=0, start=0, count=100)
+    _, images, targets = scenes.batch(seed=0, start=0, count=100)
     assert images.shape == (100, 64, 64, 3) and images.dtype == np.uint8
     assert targets.shape == (100, len(scenes.ATTRIBUTES)) and targets.dtype == np.float32
     assert targets.min() >= 0 and targets.max() <= 1
@@ -34,14 +34,14 @@ def test_batch_shapes_and_ranges():
 
 
 def test_a_scene_depends_on_its_number_only():
-    images, targets = scenes.batch(seed=5, start=0, count=6)
-    tail_images, tail_targets = scenes.batch(seed=5, start=4, count=2)
+    _, images, targets = scenes.batch(seed=5, start=0, count=6)
+    _, tail_images, tail_targets = scenes.batch(seed=5, start=4, count=2)
     np.testing.assert_array_equal(tail_images, images[4:])
     np.testing.assert_array_equal(tail_targets, targets[4:])
     scene = scenes.sample(np.random.default_rng([5, 3]))
     np.testing.assert_array_equal(scenes.draw(scene), images[3])
     np.testing.assert_array_equal(scenes.attributes(scene), targets[3])
-    assert np.any(scenes.batch(seed=6, start=0, count=1)[0] != images[:1])
+    assert np.any(scenes.batch(seed=6, start=0, count=1).images != images[:1])
     assert np.any(images[0] != images[1])
 
 
@@ -127,7 +127,7 @@ def test_wall_paint_is_the_wall_colour_at_noon():
 
 def test_the_house_is_aligned():
     """The mean image keeps the house's edges, which shifts of a few pixels would wash out."""
-    images, _ = scenes.batch(seed=1, start=0, count=200)
+    images = scenes.batch(seed=1, start=0, count=200).images
     shifts = np.random.default_rng(0).integers(-8, 9, size=len(images))
     shifted = np.stack([np.roll(image, shift, axis=1) for image, shift in zip(images, shifts, strict=True)])
     mean, blurred = (stack[:, 34:54, 16:48].astype(np.float32).mean((0, 3)) for stack in (images, shifted))

@@ -1,11 +1,12 @@
 """Model directories: what is saved is what is loaded, and whatever is wrong is told in one sentence."""
 
 import contextlib
+import gc
 import json
 import os
 import pickle
 import shutil
-import warnings
+import time
 
 import jax
 import jax.numpy as jnp
@@ -205,7 +206,19 @@ def files_of(folder):
     return sorted(path for path in folder.rglob('*') if path.is_file())
 
 
-@pytest.mark.filterwarnings('default')
+@pytest.fixture
+def _reads_left_behind():
+    """When one array cannot be read, the reads of the others end later, in a loop that is closed, and Python warns."""
+    yield
+    time.sleep(0.2)
+    gc.collect()
+
+
+LEFT_BEHIND = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+
+
+@LEFT_BEHIND
+@pytest.mark.usefixtures('_reads_left_behind')
 def test_weights_that_were_cut_short(directory):
     for path in files_of(directory / 'params'):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -222,6 +235,8 @@ class Bomb:
         return os.mkdir, (self.path,)
 
 
+@LEFT_BEHIND
+@pytest.mark.usefixtures('_reads_left_behind')
 def test_nothing_in_the_directory_is_executed(directory, tmp_path):
     marker = str(tmp_path / 'marker')
     bomb = pickle.dumps(Bomb(marker))
@@ -231,7 +246,7 @@ def test_nothing_in_the_directory_is_executed(directory, tmp_path):
     for path in files_of(directory / 'params'):
         whole = path.read_bytes()
         path.write_bytes(bomb)
-        with warnings.catch_warnings(action='ignore'), contextlib.suppress(ValueError):  # some files are not needed
+        with contextlib.suppress(ValueError):  # some files are not needed
             models.load(directory)
         path.write_bytes(whole)
     (directory / 'model.json').write_bytes(bomb)
