@@ -1,8 +1,8 @@
 """`python benchmarks/demo_results.py FOLDER` measures the embedded demo on 32 held-out scenes.
 
 Runs the five demo presets and, for comparison, the best single code, all through the command line's own code; writes
-FOLDER/demo_results.md (tables), and the README's pictures FOLDER/{task}.png. About half an hour on two cores; run again,
-it goes on where it was.
+FOLDER/demo_results.md (tables), and the README's pictures FOLDER/{task}.png. Run again, it goes on
+where it was.
 """
 
 import csv
