@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from mgan_jax import images
+from mgan_jax import sources
 from tests.converters.foreign_states import VGG16, pggan, vgg
 from tests.converters.torch_writer import zip_file
 
@@ -26,7 +26,7 @@ def main(folder: Path, photos: str) -> None:
         state = pggan(resolution, latent_dim=512, fmaps_base=16384, fmaps_max=512)
         rows.append(_convert(folder, f'pggan{resolution}', state))
     rows.append(_convert(folder, 'vgg16', vgg(VGG16, divisor=1)))
-    photo = images.find(photos)[0].path
+    photo = sources.find(photos)[0].path
     for resolution, layer in INVERSIONS:
         models = [f'--config.generator={folder}/pggan{resolution}', f'--config.extractor={folder}/vgg16']
         size = [f'--config.layer={layer}', '--config.num_codes=20', f'--config.steps={STEPS}']

@@ -10,6 +10,7 @@ from jax import Array
 
 from mgan_jax import images, masks, tasks
 from mgan_jax.models.generator import Generator
+from mgan_jax.sources import Source
 
 NO_HOLE = np.zeros((1, 1, 1), np.float32)
 
@@ -21,7 +22,7 @@ class Case(NamedTuple):
     number: of the image's content, for keys that depend on neither its name nor its place in the list.
     """
 
-    source: images.Source
+    source: Source
     observation: Any
     naive: Array
     target: Array | None
@@ -44,7 +45,7 @@ def make_task(settings: dict, mask: np.ndarray = NO_HOLE, noise: np.ndarray | No
     raise ValueError(f"task '{settings['task']}' is given; reconstruct, super_resolve, colorize, inpaint or denoise.")
 
 
-def read(source: images.Source, generator: Generator, settings: dict) -> Case:
+def read(source: Source, generator: Generator, settings: dict) -> Case:
     """Reads an image file and degrades it as the task says. ValueError with one sentence if it cannot be used."""
     low_res = settings.get('low_res', False)
     side = generator.resolution // settings['factor'] if low_res else generator.resolution

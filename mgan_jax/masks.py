@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from mgan_jax import images
+from mgan_jax import decoding, images
 
 FORMS = "'center', 'center:FRACTION', 'box:TOP,LEFT,HEIGHT,WIDTH', 'random:SHARE' or a mask file"
 
@@ -65,7 +65,7 @@ def read(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: the file does not decode, or has no hole or nothing else at this size.
     """
-    raster = images.decode(path)
+    raster = decoding.decode(path)
     light = raster.colour.astype(np.float32).mean(axis=-1, keepdims=True) / np.float32(raster.white)
     if raster.alpha is not None and (raster.alpha < 255).any():
         shown = raster.colour[raster.alpha[..., 0] > 0]

@@ -4,6 +4,7 @@ demo: the embedded generator on bundled scenes. fast: Adam with cosine decay, fo
 settings of the released code and its README. paper: what the paper says where the released code differs.
 """
 
+import math
 from typing import Any
 
 TASKS = ('reconstruct', 'super_resolve', 'colorize', 'inpaint', 'denoise')
@@ -110,3 +111,33 @@ def require_fields(settings: dict) -> None:
         kind = type(wanted[name])
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise ValueError(f'{name} is {value!r}; {KINDS[kind]} is wanted, such as {wanted[name]!r}.')
+
+
+def require_values(settings: dict) -> None:
+    """ValueError for a value that no run can have, in one sentence."""
+    if not settings['generator']:
+        raise ValueError(
+            "no generator was given; set --config.generator to 'demo' or to a directory that `python -m converters` made."
+        )
+    if settings['perceptual'] and not settings['extractor']:
+        raise ValueError(
+            f'the perceptual weight is {settings["perceptual"]}, but no extractor was given; set --config.extractor to a '
+            'model directory, or --config.perceptual=0 to do without.'
+        )
+    if not settings['out']:
+        raise ValueError('no output folder was given; set --config.out.')
+    if not settings['images'].strip(' ,'):
+        raise ValueError('no images were given; set --config.images to a file, a folder, a glob or a list of them.')
+    for name in ('steps', 'batch_size', 'num_codes', 'extractor_size'):
+        if settings[name] < 1:
+            raise ValueError(f'{name} is {settings[name]}; at least 1 is wanted.')
+    for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate'):
+        if not 0 <= settings[name] < math.inf:
+            raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')
+    if not settings['pixel'] and not settings['perceptual']:
+        raise ValueError('pixel and perceptual are both 0, which leaves no loss; give one of them a weight.')
+    if not 0 <= settings['seed'] < 2**32:
+        raise ValueError(f'seed is {settings["seed"]}; a whole number from 0 to {2**32 - 1} is wanted.')
+    for name, wanted in (('optimizer', ('adam', 'sgd')), ('keep', ('best', 'last'))):
+        if settings[name] not in wanted:
+            raise ValueError(f"{name} is '{settings[name]}'; '{wanted[0]}' or '{wanted[1]}' is wanted.")

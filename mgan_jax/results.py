@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mgan_jax import files, images
+from mgan_jax.sources import Source
 
 COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'input_psnr', 'steps', 'seconds')
 DONE = 'done'
@@ -27,7 +28,7 @@ class Result(NamedTuple):
     row: dict
 
 
-def start(out: Path, settings: dict, machine: dict, sources: Iterable[images.Source]) -> None:
+def start(out: Path, settings: dict, machine: dict, sources: Iterable[Source]) -> None:
     """Writes config.json. ValueError if the folder cannot be written, or holds something else than results of this run."""
     path = out / 'config.json'
     try:
@@ -52,7 +53,7 @@ def _require_same(out: Path, before: dict, now: dict) -> None:
             )
 
 
-def _require_own(out: Path, source: images.Source, started: bool) -> None:
+def _require_own(out: Path, source: Source, started: bool) -> None:
     """What stands in an image's place must be that image's result."""
     folder = out / source.name
     if not os.path.lexists(folder):
@@ -65,7 +66,7 @@ def _require_own(out: Path, source: images.Source, started: bool) -> None:
         raise ValueError(f'{folder} is the result of another image than {source.path}; choose another --config.out.')
 
 
-def _checksum(source: images.Source) -> str:
+def _checksum(source: Source) -> str:
     return f'{zlib.crc32(source.path.read_bytes()):08x}'
 
 
@@ -91,7 +92,7 @@ def is_done(out: Path, name: str) -> bool:
     return (out / name / 'metrics.json').is_file()
 
 
-def write(out: Path, source: images.Source, result: Result) -> None:
+def write(out: Path, source: Source, result: Result) -> None:
     """Writes the folder of one image."""
     row = result.row | {'crc32': _checksum(source)}  # of the image file, to recognise it in a later run
     with files.whole(out / source.name) as folder:

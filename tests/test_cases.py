@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from mgan_jax import cases, images, presets, tasks
-from mgan_jax.images import Source
 from mgan_jax.models import pggan
+from mgan_jax.sources import Source
 
 SIDE = 16
 GENERATOR = pggan.build(SIDE, latent_dim=8, fmaps_base=128, fmaps_max=16)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mgan_jax
-from mgan_jax import images, invert, metrics, models, tasks
+from mgan_jax import images, invert, metrics, models, restoration, sources, tasks
 from mgan_jax.demo import gan, scenes, train
 
 DEMO = Path(mgan_jax.__file__).parent / 'demo'
@@ -63,10 +63,10 @@ def test_extractor_tells_the_attributes():
 
 
 def test_bundled_images_are_held_out_scenes():
-    sources = images.find('bundled', invert.BUNDLED)
+    found = sources.find('bundled', restoration.BUNDLED)
     expected = scenes.batch(train.HELD_OUT_SEED, 0, train.NUM_BUNDLED).images
-    assert len(sources) == train.NUM_BUNDLED
-    for source, pixels in zip(sources, expected, strict=True):
+    assert len(found) == train.NUM_BUNDLED
+    for source, pixels in zip(found, expected, strict=True):
         np.testing.assert_array_equal(images.to_uint8(images.read(source.path).pixels), pixels)
 
 

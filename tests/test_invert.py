@@ -226,9 +226,10 @@ def test_missing_result_is_done_again_alone_and_the_same(base, folder, name):
     assert changed == {out / 'metrics.csv', *(out / name).iterdir()}
     assert [row['name'] for row in table(out)] == [f'photo{number}' for number in range(5)]
     for found, expected in zip(latents(out, name), arrays, strict=True):
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # another place in the batch
     for picture in kept.glob('*.png'):
-        assert (out / name / picture.name).read_bytes() == picture.read_bytes()
+        again, before = (images.read(path).pixels for path in (out / name / picture.name, picture))
+        np.testing.assert_allclose(again, before, atol=2.01 / 255)
 
 
 @pytest.mark.parametrize('batch_size', [1, 3])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mgan_jax import results
-from mgan_jax.images import Source
+from mgan_jax.sources import Source
 
 SETTINGS = {'task': 'reconstruct', 'images': 'a', 'out': 'b', 'batch_size': 1, 'steps': 3, 'pixel': 1.0}
 MACHINE = {'versions': {'jax': '1'}, 'devices': ['cpu']}

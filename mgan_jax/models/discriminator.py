@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, conv, conv_downsample
+from mgan_jax.models.convolution import add_bias, conv_downsample, trainable_conv
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 
 
@@ -35,8 +35,8 @@ class _Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (self.size, self.size, x.shape[-1], self.channels))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
-        convolve = conv_downsample if self.halved else conv
-        return leaky_relu(add_bias(convolve(x, kernel), bias))
+        x = conv_downsample(x, kernel, trainable_conv) if self.halved else trainable_conv(x, kernel)
+        return leaky_relu(add_bias(x, bias))
 
 
 class _Dense(nn.Module):

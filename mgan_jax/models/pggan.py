@@ -7,6 +7,7 @@ upsampling and a convolution with the flipped kernel), so one form serves both; 
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -50,13 +51,15 @@ class Layer(nn.Module):
 
     channels: int
     upsample: bool
+    conv: Callable = conv
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (3, 3, x.shape[-1], self.channels))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
-        convolve = upsample_conv if self.upsample else conv
-        return leaky_relu(add_bias(convolve(pixel_norm(x), kernel), bias))
+        x = pixel_norm(x)
+        x = upsample_conv(x, kernel, self.conv) if self.upsample else self.conv(x, kernel)
+        return leaky_relu(add_bias(x, bias))
 
 
 class ToRGB(nn.Module):
@@ -79,11 +82,12 @@ class PGGAN(nn.Module):
     fmaps_base: int = 16384
     fmaps_max: int = 512
     image_channels: int = 3
+    conv: Callable = conv
 
     def setup(self):
         for l in range(1, self.num_layers + 1):
             channels = min(self.fmaps_base // self.resolution_of(l), self.fmaps_max)
-            layer = FirstLayer(channels) if l == 1 else Layer(channels, upsample=l % 2 == 1)
+            layer = FirstLayer(channels) if l == 1 else Layer(channels, upsample=l % 2 == 1, conv=self.conv)
             setattr(self, f'layer{l}', layer)
         self.to_rgb = ToRGB(self.image_channels)
 
@@ -111,11 +115,17 @@ class PGGAN(nn.Module):
 
 
 def build(
-    resolution: int, latent_dim: int = 512, fmaps_base: int = 16384, fmaps_max: int = 512, image_channels: int = 3
+    resolution: int,
+    latent_dim: int = 512,
+    fmaps_base: int = 16384,
+    fmaps_max: int = 512,
+    image_channels: int = 3,
+    conv: Callable = conv,
 ) -> Generator:
     """The generator as pure functions.
 
-    resolution: 8 .. 1024, a power of two. ValueError for anything that no PGGAN can be.
+    resolution: 8 .. 1024, a power of two. conv: what computes the convolutions; who trains on a CPU passes
+    `trainable_conv`. ValueError for anything that no PGGAN can be.
     """
     if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024):
         raise ValueError(f'resolution {resolution} is given; a PGGAN has 8, 16, 32, ... or 1024.')
@@ -124,7 +134,7 @@ def build(
     for name, value in (('latent_dim', latent_dim), ('fmaps_max', fmaps_max), ('fmaps_base', fmaps_base // resolution)):
         if value < 1:
             raise ValueError(f'{name} leaves {value} channels; every layer of a PGGAN needs at least one.')
-    module = PGGAN(resolution, latent_dim, fmaps_base, fmaps_max, image_channels)
+    module = PGGAN(resolution, latent_dim, fmaps_base, fmaps_max, image_channels, conv)
 
     def init(key):
         return module.init(key, jnp.zeros((1, latent_dim)))['params']

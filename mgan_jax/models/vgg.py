@@ -5,7 +5,7 @@ many convolutions a block has, how many channels, how borders are padded, and th
 pixels (ImageNet normalisation for torchvision's weights).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -20,6 +20,7 @@ class _Conv(nn.Module):
 
     channels: int
     padding: str
+    conv: Callable = conv
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -27,9 +28,9 @@ class _Conv(nn.Module):
         kernel = self.param('kernel', initial, (3, 3, x.shape[-1], self.channels))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
         if self.padding == 'zero':
-            return nn.relu(add_bias(conv(x, kernel), bias))
+            return nn.relu(add_bias(self.conv(x, kernel), bias))
         reflected = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='reflect')
-        return nn.relu(add_bias(conv(reflected, kernel, 'VALID'), bias))
+        return nn.relu(add_bias(self.conv(reflected, kernel, 'VALID'), bias))
 
 
 class _Pixelwise(nn.Module):
@@ -50,12 +51,13 @@ class VGG(nn.Module):
     channels: tuple[int, ...]
     padding: str
     num_attributes: int = 0
+    conv: Callable = conv
 
     def setup(self):
         self.input = _Pixelwise(3)
         for block, (depth, channels) in enumerate(zip(self.depths, self.channels, strict=True), 1):
             for place in range(1, depth + 1):
-                setattr(self, f'conv{block}_{place}', _Conv(channels, self.padding))
+                setattr(self, f'conv{block}_{place}', _Conv(channels, self.padding, self.conv))
         if self.num_attributes:
             self.head = _Pixelwise(self.num_attributes)
 
@@ -83,16 +85,18 @@ def build(
     channels: Sequence[int] = (64, 128, 256, 512, 512),
     padding: str = 'zero',
     attributes: Sequence[str] = (),
+    conv: Callable = conv,
 ) -> Extractor:
     """The extractor as pure functions. depths: convolutions in each block ((2, 2, 4, 4, 4) for VGG-19).
 
-    channels: of each block. padding: 'zero' or 'reflect'. attributes: names that a head on the last layer tells.
+    channels: of each block. padding: 'zero' or 'reflect'. attributes: names that a head on the last layer tells. conv: what
+    computes the convolutions (`trainable_conv` where weights are learned).
     """
     if padding not in ('zero', 'reflect'):
         raise ValueError(f"padding '{padding}' is given; 'zero' or 'reflect' is wanted.")
     if len(depths) != len(channels) or not depths:
         raise ValueError(f'{len(depths)} depths and {len(channels)} channel numbers are given; one of each per block.')
-    module = VGG(tuple(depths), tuple(channels), padding, len(attributes))
+    module = VGG(tuple(depths), tuple(channels), padding, len(attributes), conv)
 
     def init(key):
         side = 2 ** (len(depths) + 1)

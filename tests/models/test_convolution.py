@@ -74,3 +74,26 @@ def test_upsampling_convolution_takes_four_ninths_of_the_multiplications():
         if equation.primitive is lax.conv_general_dilated_p
     ]
     assert kernels == [(2, 2, 4, 4)] * 4
+
+
+@pytest.mark.parametrize(
+    'place', [lambda x, k, conv: conv(x, k), convolution.upsample_conv, convolution.conv_downsample]
+)
+@pytest.mark.parametrize('side', [8, 32])
+def test_the_trainable_convolution_has_the_same_values_and_gradients(place, side):
+    x, kernel = draw(2, side, side, 3), draw(3, 3, 3, 4, seed=1)
+
+    def pull(conv):
+        def loss(x, kernel):
+            return jnp.mean(jnp.sin(place(x, kernel, conv)))
+
+        def smoothness(kernel):  # as R1 does: the gradient of a gradient
+            return jnp.sum(jnp.square(jax.grad(loss)(x, kernel)))
+
+        return jax.value_and_grad(loss, argnums=(0, 1))(x, kernel), jax.grad(smoothness)(kernel)
+
+    own, expected = (
+        jax.tree.leaves(jax.jit(pull, static_argnums=0)(c)) for c in (convolution.trainable_conv, convolution.conv)
+    )
+    for a, b in zip(own, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(b))))
