@@ -65,7 +65,7 @@ def _check_destination(source: Path, destination: Path, overwrite: bool) -> None
         return
     if not overwrite:
         raise ValueError(f'the destination {destination} exists; name another or add --overwrite.')
-    if not (destination / 'model.json').is_file() or destination.is_symlink():
+    if not models.is_model_directory(destination):
         raise ValueError(f'the destination {destination} exists and is not a model directory; name another.')
     if source.resolve().is_relative_to(destination.resolve()):
         raise ValueError(f'it lies in the destination {destination}, which would be replaced; name another.')

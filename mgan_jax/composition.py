@@ -37,6 +37,8 @@ def init(
     """
     if num_codes < 1:
         raise ValueError(f'num_codes is {num_codes}; at least one latent code is needed.')
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):  # an old key, two numbers
+        key = jax.random.wrap_key_data(key)
     keys = key if key.ndim else jax.vmap(lambda place: jax.random.fold_in(key, place))(jnp.arange(batch))
     if keys.shape != (batch,):
         raise ValueError(f'{keys.shape[0]} keys are given for a batch of {batch}; give one key, or one per image.')

@@ -72,8 +72,8 @@ DEMO: dict[str, Any] = {
     'perceptual': 0.02,
     'extractor_size': 64,
 }
-DEMO_LAYERS = {'reconstruct': 8, 'super_resolve': 4, 'colorize': 6, 'inpaint': 4, 'denoise': 6}
-DEMO_TASK_FIELDS = {'super_resolve': {'factor': 4}}
+DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
+DEMO_TASK_FIELDS = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
 
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
 

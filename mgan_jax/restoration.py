@@ -132,11 +132,32 @@ def _restore_batch(
     job: Job, batch: list[cases.Case], size: int, bar: tqdm
 ) -> Iterator[tuple[sources.Source, results.Result | None]]:
     """Inverts a batch; it is filled up to `size` with copies of its last image, so that every batch has one program."""
-    began, settings = time.monotonic(), job.settings
+    began = time.monotonic()
     full = batch + [batch[-1]] * (size - len(batch))
-    root = jax.random.key(settings['seed'])
-    keys = jnp.stack([jax.random.fold_in(root, case.number) for case in full])
     observation = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *[case.observation for case in full])
+    codes, loss, failed_at = _invert(job, full, observation, len(batch), bar)
+    inverted, restored = job.finish(codes, observation, job.params)
+    sound = np.isfinite(loss) & np.isfinite(inverted).all(axis=(1, 2, 3))
+    inverted, restored = jnp.clip(inverted, -1, 1), jnp.clip(restored, -1, 1)
+    seconds = round((time.monotonic() - began) / len(batch), 3)
+    for i, case in enumerate(batch):
+        if not sound[i]:
+            yield case.source, None
+            continue
+        row = {'name': case.source.name, 'status': _status(int(failed_at[i])), 'loss': float(loss[i])}
+        row |= _measure(case, restored[i][None]) | {'steps': job.settings['steps'], 'seconds': seconds}
+        pictures = {'input': _picture(case), 'result': restored[i], 'inversion': inverted[i]}
+        if case.target is not None:
+            pictures['target'] = case.target[0]
+        own = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), codes)
+        arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
+        yield case.source, results.Result(arrays, own.latents, own.alpha, row)
+
+
+def _invert(job: Job, full: list[cases.Case], observation, count: int, bar: tqdm):
+    """-> the codes that become the results, their loss [B], and the step at which an image failed [B], or -1."""
+    settings, root = job.settings, jax.random.key(job.settings['seed'])
+    keys = jnp.stack([jax.random.fold_in(root, case.number) for case in full])
     state = inversion.init(_codes(keys, job.generator, job.params, settings), job.optimizer)
     arguments = job.step.prepare(observation, job.params, job.vgg)
     remaining = settings['steps']
@@ -145,28 +166,12 @@ def _restore_batch(
         state, trace = inversion.advance(job.step, state, *arguments, num_steps=chunk)
         remaining -= chunk
         jax.block_until_ready(trace)
-        bar.update(len(batch) * chunk)
+        bar.update(count * chunk)
         if not bar.disable:
             bar.set_postfix(_figures(job, bar, state, trace, full, observation))
-    codes, loss = state.best_codes, state.best_loss
-    if settings['keep'] == 'last':
-        codes, loss = state.codes, jnp.where(state.failed_at < 0, trace['loss'][-1], state.best_loss)
-    inverted, restored = job.finish(codes, observation, job.params)
-    sound = np.isfinite(loss) & np.isfinite(inverted).all(axis=(1, 2, 3))
-    inverted, restored = jnp.clip(inverted, -1, 1), jnp.clip(restored, -1, 1)
-    seconds = (time.monotonic() - began) / len(batch)
-    for i, case in enumerate(batch):
-        if not sound[i]:
-            yield case.source, None
-            continue
-        row = {'name': case.source.name, 'status': _status(int(state.failed_at[i])), 'loss': float(loss[i])}
-        row |= _measure(case, restored[i][None]) | {'steps': settings['steps'], 'seconds': round(seconds, 3)}
-        pictures = {'input': _picture(case), 'result': restored[i], 'inversion': inverted[i]}
-        if case.target is not None:
-            pictures['target'] = case.target[0]
-        own = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), codes)
-        arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
-        yield case.source, results.Result(arrays, own.latents, own.alpha, row)
+    if settings['keep'] == 'best':
+        return state.best_codes, state.best_loss, state.failed_at
+    return state.codes, jnp.where(state.failed_at < 0, trace['loss'][-1], state.best_loss), state.failed_at
 
 
 def _figures(job: Job, bar: tqdm, state, trace: dict, full: list[cases.Case], observation) -> dict[str, str]:

@@ -11,23 +11,13 @@ import pytest
 from mgan_jax import composition
 from mgan_jax.models import pggan
 from tests.references import relative_error
+from tests.toy import draw_weights
 
 LAYER = 3
 
 
 def draw(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
-
-
-def draw_weights(init):
-    """Random weights like `init` has them, without compiling it."""
-    rng = np.random.default_rng(0)
-
-    def draw(leaf):
-        scale = 0.1 if leaf.ndim == 1 else np.sqrt(2 * leaf.shape[-1] / leaf.size)
-        return jnp.asarray(scale * rng.standard_normal(leaf.shape), jnp.float32)
-
-    return jax.tree.map(draw, jax.eval_shape(init, jax.random.key(0)))
 
 
 @pytest.fixture(scope='module')
@@ -152,6 +142,15 @@ def test_with_one_key_the_first_images_do_not_depend_on_how_many_follow():
 def test_initial_codes_inside_jit():
     keys = jax.random.split(jax.random.key(3), 2)
     np.testing.assert_array_equal(jax.jit(start, static_argnums=1)(keys, 2), start(keys, 2))
+
+
+def test_keys_of_the_old_kind_draw_the_same_codes():
+    def start(key):
+        return composition.init(key, STYLED, STYLED_PARAMS, batch=2, num_codes=3, layer=LAYER).latents
+
+    np.testing.assert_array_equal(start(jax.random.PRNGKey(3)), start(jax.random.key(3)))
+    old = jnp.stack([jax.random.PRNGKey(i) for i in (3, 4)])
+    np.testing.assert_array_equal(start(old), start(jax.vmap(jax.random.key)(jnp.array([3, 4]))))
 
 
 @pytest.mark.parametrize('num_codes', [0, -2])

@@ -9,7 +9,7 @@ import pytest
 
 import mgan_jax
 from mgan_jax import images, invert, metrics, models, restoration, sources, tasks
-from mgan_jax.demo import gan, scenes, train
+from mgan_jax.demo import gan, landscape, scenes, train
 
 DEMO = Path(mgan_jax.__file__).parent / 'demo'
 
@@ -56,9 +56,9 @@ def test_extractor_tells_the_attributes():
     extractor, params = models.load('demo-extractor')
     batch = scenes.batch(train.HELD_OUT_SEED, 300, 64)
     told = np.asarray(extractor.attributes(params, gan.to_network(batch.images, 64)))
-    assert extractor.attribute_names == scenes.ATTRIBUTES
+    assert extractor.attribute_names == landscape.ATTRIBUTES
     assert np.abs(told - batch.attributes).mean() < 0.1
-    tower = scenes.ATTRIBUTES.index('tower')
+    tower = landscape.ATTRIBUTES.index('tower')
     assert np.mean((told[:, tower] > 0.5) == (batch.attributes[:, tower] > 0.5)) > 0.9
 
 

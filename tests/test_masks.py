@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mgan_jax import masks
+from tests.image_files import save
 
 
 def box(size, top, left, height, width):
@@ -21,12 +22,6 @@ def parse(spec, size=(16, 24), seed=0):
     assert mask.shape == (*size, 1)
     assert set(np.unique(mask)) == {0, 1}
     return mask
-
-
-def save(path, array, mode=None):
-    image = Image.fromarray(np.asarray(array))
-    (image.convert(mode) if mode else image).save(path)
-    return str(path)
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,17 @@ import optax
 from jax import Array
 
 from mgan_jax import files
-from mgan_jax.demo import gan, scenes
+from mgan_jax.demo import gan, landscape, scenes
 from mgan_jax.models import vgg
 from mgan_jax.models.checkpoint import ocp
+from mgan_jax.models.convolution import trainable_conv
 from mgan_jax.models.extractor import Extractor
 
 CONFIGURATION: dict[str, Any] = {
     'depths': [2, 2, 3],
     'channels': [16, 32, 64],
     'padding': 'zero',
-    'attributes': list(scenes.ATTRIBUTES),
+    'attributes': list(landscape.ATTRIBUTES),
 }
 RESOLUTION, BATCH, IMAGES, RATE = 64, 16, 48_000, 3e-3
 SAVE_EVERY = 100  # steps
@@ -46,7 +47,7 @@ class ExtractorState(NamedTuple):
 
 def network() -> Extractor:
     """The extractor that is trained."""
-    return vgg.build(**CONFIGURATION)
+    return vgg.build(**CONFIGURATION, conv=trainable_conv)
 
 
 def begin(seed: int) -> ExtractorState:

@@ -17,23 +17,23 @@ import numpy as np
 import optax
 from jax import Array
 
-from mgan_jax.demo import scenes
+from mgan_jax.demo import landscape
 from mgan_jax.models import pggan
+from mgan_jax.models.convolution import trainable_conv
 from mgan_jax.models.discriminator import Discriminator, halve
 from mgan_jax.models.generator import Generator
 
-LATENT_DIM, FMAPS_BASE, FMAPS_MAX = scenes.LATENT_DIM, 1536, 64
-BATCH = 32
-LESSON_WEIGHT = 2.0  # of the drawn scene, beside the discriminator's opinion
+LATENT_DIM, FMAPS_BASE, FMAPS_MAX = landscape.LATENT_DIM, 1536, 128
+BATCH = 16
+LESSON_WEIGHT = 5.0  # of the drawn scene, beside the discriminator's opinion
 R1_EVERY, R1_GAMMA = 16, 0.3
-EMA_DECAY = 0.998
 
 
 class Stage(NamedTuple):
     """A part of the training, on so many images at one resolution.
 
     rate: learning rate. decay: images over which it falls to a tenth (cosine), 0 for a constant one. contest: against a
-    critic, or a lesson.
+    critic, or a lesson. memory: what a step leaves of the generator's moving average.
     """
 
     resolution: int
@@ -41,6 +41,7 @@ class Stage(NamedTuple):
     rate: float
     decay: int = 0
     contest: bool = False
+    memory: float = 0.998
 
 
 class GanState(NamedTuple):
@@ -58,7 +59,7 @@ class GanState(NamedTuple):
 
 def generator_of(stage: Stage) -> Generator:
     """The generator that a stage trains."""
-    return pggan.build(**generator_configuration(stage))
+    return pggan.build(**generator_configuration(stage), conv=trainable_conv)
 
 
 def generator_configuration(stage: Stage) -> dict:
@@ -145,7 +146,7 @@ def _move_critic(stage: Stage, state: GanState, real: Array, fake: Array, regula
 def _move_generator(stage: Stage, state: GanState, slope: dict) -> GanState:
     updates, moments = _optimizer(stage).update(slope, state.generator_moments)
     generator = optax.apply_updates(state.generator, updates)
-    average = optax.incremental_update(generator, state.average, 1 - EMA_DECAY)
+    average = optax.incremental_update(generator, state.average, 1 - stage.memory)
     return state._replace(generator=generator, average=average, generator_moments=moments)
 
 

@@ -21,12 +21,12 @@ from mgan_jax.models.checkpoint import ocp
 
 SEED, HELD_OUT_SEED = 1, 2
 STAGES = (
-    gan.Stage(16, 256_000, 1e-2, decay=256_000),
-    gan.Stage(32, 160_000, 6e-3, decay=160_000),
-    gan.Stage(64, 240_000, 4e-3, decay=240_000),
-    gan.Stage(64, 16_000, 1.5e-3, contest=True),
+    gan.Stage(16, 96_000, 1e-2, decay=96_000),
+    gan.Stage(32, 64_000, 7e-3, decay=64_000),
+    gan.Stage(64, 104_000, 5e-3, decay=104_000),
+    gan.Stage(64, 8_000, 1.5e-3, contest=True, memory=0.995),
 )
-LOG_EVERY, SAVE_EVERY = 50, 250  # steps
+LOG_EVERY, SAVE_EVERY = 100, 500  # steps
 NUM_BUNDLED = 8
 
 

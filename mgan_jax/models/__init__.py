@@ -1,7 +1,7 @@
 """Networks as pure functions and their weights as pytrees. Flax stays in here."""
 
-from mgan_jax.models.directory import EMBEDDED, load, save, write
+from mgan_jax.models.directory import EMBEDDED, is_model_directory, load, save, write
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
 
-__all__ = ['EMBEDDED', 'Extractor', 'Generator', 'load', 'save', 'write']
+__all__ = ['EMBEDDED', 'Extractor', 'Generator', 'is_model_directory', 'load', 'save', 'write']

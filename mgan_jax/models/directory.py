@@ -51,10 +51,18 @@ def save(
     """Writes a model directory, whole or not at all.
 
     architecture: a key of BUILDERS; configuration: the builder's arguments; source: where the weights come from
-    ('file', 'sha256', 'format'). Raises ValueError if the directory exists and `overwrite` is False.
+    ('file', 'sha256', 'format'). Raises ValueError if the directory exists, unless `overwrite` is given and it is a model
+    directory: nothing else is ever replaced.
     """
+    if overwrite and os.path.lexists(directory) and not is_model_directory(directory):
+        raise ValueError(f'{directory} exists and is not a model directory; name another.')
     with files.whole(directory, replace=overwrite) as folder:
         write(folder, architecture, configuration, params, source)
+
+
+def is_model_directory(directory: str | os.PathLike) -> bool:
+    """Whether a model directory, and no link to one, stands there."""
+    return not Path(directory).is_symlink() and (Path(directory) / 'model.json').is_file()
 
 
 def write(folder: Path, architecture: str, configuration: dict, params: dict, source: dict | None = None) -> None:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from mgan_jax.demo import extractor, gan, scenes
+from mgan_jax.demo import extractor, gan, landscape, scenes
 
 SIZES = {'RESOLUTION': 16, 'BATCH': 8, 'IMAGES': 1600, 'SAVE_EVERY': 2}
 SCENES = {'MEASURED': 40, 'STANDARDISED': 16, 'HELD_OUT': 16, 'SCORED': 64}
@@ -34,7 +34,7 @@ def _run(steps):
     """Weights and losses of so many steps on one batch."""
     state, step, key = extractor.begin(seed=3), _step(), jax.random.key(0)
     batch = scenes.batch(3, 0, extractor.BATCH, extractor.RESOLUTION)
-    weights = np.ones(len(scenes.ATTRIBUTES), np.float32)
+    weights = np.ones(len(landscape.ATTRIBUTES), np.float32)
     images, losses = gan.to_network(batch.images, extractor.RESOLUTION), []
     for i in range(steps):
         state, loss = step(state, images, batch.attributes, weights, jax.random.fold_in(key, i))
@@ -129,4 +129,4 @@ def test_training_continues_as_if_never_interrupted(tmp_path, monkeypatch):
     assert [row['images'] for row in rows] == ['16', '32', '48', '64']
     assert all(0 < float(row['mean_absolute_error']) < 1 and float(row['loss']) > 0 for row in rows)
     scores = [(tmp_path / name / 'extractor_scores.json').read_text() for name in ('whole', 'parts')]
-    assert scores[0] == scores[1] and tuple(json.loads(scores[0])) == scenes.ATTRIBUTES
+    assert scores[0] == scores[1] and tuple(json.loads(scores[0])) == landscape.ATTRIBUTES

@@ -93,7 +93,7 @@ def test_a_contest_step_moves_both_networks_and_the_average_a_little():
     moved = zip(
         _differences(before.average, state.average), _differences(before.generator, state.generator), strict=True
     )
-    np.testing.assert_allclose(*zip(*((a, (1 - gan.EMA_DECAY) * g) for a, g in moved), strict=True), atol=1e-6)
+    np.testing.assert_allclose(*zip(*((a, (1 - CONTEST.memory) * g) for a, g in moved), strict=True), atol=1e-6)
     assert log.keys() == {'lesson', 'on_real', 'on_fake'} and all(np.isfinite(float(x)) for x in log.values())
 
 

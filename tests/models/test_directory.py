@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,17 +16,11 @@ import pytest
 
 from mgan_jax import models
 from mgan_jax.models import pggan, vgg
+from tests.toy import draw_weights
 
 PGGAN = {'resolution': 8, 'latent_dim': 6, 'fmaps_base': 32, 'fmaps_max': 5, 'image_channels': 1}
 VGG = {'depths': [1, 2], 'channels': [3, 4], 'padding': 'reflect', 'attributes': ['night', 'snow']}
 SOURCE = {'file': 'weights.pth', 'sha256': 'ab' * 32, 'format': 'torch'}
-
-
-def draw_weights(init):
-    """Random weights like `init` has them, without compiling it."""
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape), jnp.float32), shapes)
 
 
 @pytest.fixture(scope='module')
@@ -111,6 +106,15 @@ def test_replacing(directory, params):
     for found, before in zip(jax.tree.leaves(models.load(directory)[1]), jax.tree.leaves(params), strict=True):
         np.testing.assert_array_equal(found, before + 1)
     assert os.listdir(directory.parent) == ['model']
+
+
+@pytest.mark.parametrize('make', [Path.mkdir, Path.touch, lambda path: path.symlink_to('model')])
+def test_what_is_no_model_directory_is_never_replaced(directory, params, make):
+    other = directory.parent / 'other'
+    make(other)
+    with pytest.raises(ValueError, match='other exists and is not a model directory; name another.'):
+        models.save(other, 'pggan', PGGAN, params, overwrite=True)
+    assert sorted(os.listdir(directory.parent)) == ['model', 'other']
 
 
 @pytest.mark.parametrize('spoil', ['params', 'description'])

@@ -9,20 +9,10 @@ from converters.convert import convert
 from mgan_jax import models
 from mgan_jax.models import pggan
 from tests.references import DATA, relative_error, stored
+from tests.toy import draw_weights
 
 REFERENCE = stored('pggan_res32')
 SMALL = {'latent_dim': 8, 'fmaps_base': 128, 'fmaps_max': 16}
-
-
-def draw_weights(init):
-    """Random weights like `init` has them, without compiling it."""
-    rng = np.random.default_rng(0)
-
-    def draw(leaf):
-        scale = 0.1 if leaf.ndim == 1 else np.sqrt(2 * leaf.shape[-1] / leaf.size)
-        return jnp.asarray(scale * rng.standard_normal(leaf.shape), jnp.float32)
-
-    return jax.tree.map(draw, jax.eval_shape(init, jax.random.key(0)))
 
 
 def draw_latents(*shape):

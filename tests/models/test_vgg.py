@@ -7,19 +7,9 @@ import pytest
 
 from mgan_jax.models import vgg
 from tests.references import relative_error, stored, vgg16_params
+from tests.toy import draw_weights
 
 VGG16_LAYERS = 'relu1_1 relu1_2 relu2_1 relu2_2 relu3_1 relu3_2 relu3_3 relu4_1 relu4_2 relu4_3 relu5_1 relu5_2 relu5_3'
-
-
-def draw_weights(init):
-    """Random weights like `init` has them, without compiling it."""
-    rng = np.random.default_rng(0)
-
-    def draw(leaf):
-        scale = 0.1 if leaf.ndim == 1 else np.sqrt(2 * leaf.shape[-1] / leaf.size)
-        return jnp.asarray(scale * rng.standard_normal(leaf.shape), jnp.float32)
-
-    return jax.tree.map(draw, jax.eval_shape(init, jax.random.key(0)))
 
 
 def convolve(x, kernel, bias, mode):
