@@ -1,4 +1,4 @@
-"""`python benchmarks/demo_results.py FOLDER` measures the embedded demo on 32 held-out scenes.
+"""`python -m benchmarks.demo_results FOLDER` measures the embedded demo on 32 held-out scenes.
 
 Runs the five demo presets and, for comparison, the best single code, all through the command line's own code; writes
 FOLDER/demo_results.md (tables), and the README's pictures FOLDER/{task}.png. Run again, it goes on

@@ -9,6 +9,7 @@ import pytest
 
 from mgan_jax.demo import gan, scenes
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 SMALL, GROWN = gan.Stage(8, 800, 1e-2, decay=800), gan.Stage(16, 800, 1e-2)
 CONTEST = gan.Stage(8, 800, 1e-2, contest=True)
 

@@ -8,6 +8,7 @@ import pytest
 
 from mgan_jax.demo import gan, train
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 STAGES = (gan.Stage(8, 32, 1e-2, decay=32), gan.Stage(8, 32, 5e-3, contest=True))
 
 
