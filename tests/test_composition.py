@@ -13,6 +13,7 @@ from mgan_jax.models import pggan
 from tests.references import relative_error
 from tests.toy import draw_weights
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 LAYER = 3
 
 

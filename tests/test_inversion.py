@@ -8,6 +8,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from mgan_jax import composition, inversion, losses, tasks
 from tests import toy
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 TARGET = jnp.array([[1.0, 2.0], [-3.0, 0.5], [0.0, 4.0]])
 
 

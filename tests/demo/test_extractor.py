@@ -10,6 +10,7 @@ import pytest
 
 from mgan_jax.demo import extractor, gan, landscape, scenes
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
 SIZES = {'RESOLUTION': 16, 'BATCH': 8, 'IMAGES': 1600, 'SAVE_EVERY': 2}
 SCENES = {'MEASURED': 40, 'STANDARDISED': 16, 'HELD_OUT': 16, 'SCORED': 64}
 
