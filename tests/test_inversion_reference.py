@@ -80,7 +80,8 @@ def test_trajectory(step, generator, vgg_params, name):
     own = jax.tree.map(lambda leaf: leaf[closest][None], state.codes)
     assert relative_error(own.latents, REFERENCE[f'{name}_z'][1:]) < 1e-2
     assert relative_error(own.alpha * CODES, REFERENCE[f'{name}_alpha'][1:]) < 1e-2
-    image = composition.compose(*generator, own, layer=LAYER)
+    network, params = generator
+    image = jax.jit(lambda params, codes: composition.compose(network, params, codes, layer=LAYER))(params, own)
     assert relative_error(image, REFERENCE[f'{name}_image'][1:]) < 1e-2
 
 
