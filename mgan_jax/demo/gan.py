@@ -18,12 +18,14 @@ import optax
 from jax import Array
 
 from mgan_jax.demo import landscape
-from mgan_jax.models import pggan
 from mgan_jax.models.convolution import trainable_conv
+from mgan_jax.models.directory import BUILDERS
 from mgan_jax.models.discriminator import Discriminator, halve
 from mgan_jax.models.generator import Generator
 
 LATENT_DIM, FMAPS_BASE, FMAPS_MAX = landscape.LATENT_DIM, 1536, 128
+SIZES: dict[str, dict] = {'pggan': {'image_channels': 3}, 'stylegan2': {'style_dim': 64, 'mapping_layers': 4}}
+MAPPING_RATE = 0.1  # the mapping network of a StyleGAN learns so much more slowly
 BATCH = 16
 LESSON_WEIGHT = 5.0  # of the drawn scene, beside the discriminator's opinion
 R1_EVERY, R1_GAMMA = 16, 0.3
@@ -33,7 +35,7 @@ class Stage(NamedTuple):
     """A part of the training, on so many images at one resolution.
 
     rate: learning rate. decay: images over which it falls to a tenth (cosine), 0 for a constant one. contest: against a
-    critic, or a lesson. memory: what a step leaves of the generator's moving average.
+    critic, or a lesson. memory: what a step leaves of the generator's moving average. architecture: a key of SIZES.
     """
 
     resolution: int
@@ -42,6 +44,7 @@ class Stage(NamedTuple):
     decay: int = 0
     contest: bool = False
     memory: float = 0.998
+    architecture: str = 'pggan'
 
 
 class GanState(NamedTuple):
@@ -59,13 +62,13 @@ class GanState(NamedTuple):
 
 def generator_of(stage: Stage) -> Generator:
     """The generator that a stage trains."""
-    return pggan.build(**generator_configuration(stage), conv=trainable_conv)
+    return BUILDERS[stage.architecture](**generator_configuration(stage), conv=trainable_conv)
 
 
 def generator_configuration(stage: Stage) -> dict:
-    """The arguments of `pggan.build`, as a model directory keeps them."""
+    """The arguments of the builder, as a model directory keeps them."""
     sizes = {'latent_dim': LATENT_DIM, 'fmaps_base': FMAPS_BASE, 'fmaps_max': FMAPS_MAX}
-    return {'resolution': stage.resolution, **sizes, 'image_channels': 3}
+    return {'resolution': stage.resolution, **sizes, **SIZES[stage.architecture]}
 
 
 def begin(stage: Stage, key: Array, previous: GanState | None) -> GanState:
@@ -73,7 +76,7 @@ def begin(stage: Stage, key: Array, previous: GanState | None) -> GanState:
     key_g, key_d = jax.random.split(key)
     fresh = _stored(generator_of(stage).init(key_g))
     weights = fresh if previous is None else previous.average
-    grown = f'layer{len(fresh) - 1}' not in weights
+    grown = not fresh.keys() <= weights.keys()
     generator = {name: leaf if grown and name == 'to_rgb' else weights.get(name, leaf) for name, leaf in fresh.items()}
     generator, average = (jax.tree.map(jnp.copy, generator) for _ in range(2))
     critic, critic_moments = {}, ()
@@ -86,7 +89,16 @@ def begin(stage: Stage, key: Array, previous: GanState | None) -> GanState:
 
 def equalized(params: dict) -> dict:
     """Stored weights -> the weights that the network computes with: kernel * gain / sqrt(fan_in)."""
-    return {name: {**leaf, 'kernel': leaf['kernel'] * _gain(name, leaf['kernel'])} for name, leaf in params.items()}
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: leaf * _gain(path, leaf), params)
+
+
+def with_average_style(stage: Stage, params: dict) -> dict:
+    """`params` with w_avg as the mean style of many latent codes, where the network has styles."""
+    generator = generator_of(stage)
+    if generator.styles is None:
+        return params
+    z = jax.random.normal(jax.random.key(0), (4096, generator.latent_dim))
+    return params | {'w_avg': generator.styles.of(params, z, 'z').mean(axis=0)}
 
 
 def lesson_loss(made: Array, drawn: Array) -> Array:
@@ -165,9 +177,19 @@ def _realness(stage: Stage, params: dict, images: Array) -> Array:
 
 def _stored(params: dict) -> dict:
     """The inverse of `equalized`."""
-    return {name: {**leaf, 'kernel': leaf['kernel'] / _gain(name, leaf['kernel'])} for name, leaf in params.items()}
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: leaf / _gain(path, leaf), params)
 
 
-def _gain(name: str, kernel: Array) -> float:
-    fan_in = 16 * kernel.shape[0] if name == 'layer1' else math.prod(kernel.shape[:-1])
-    return (1.0 if name in ('to_rgb', 'logit') else math.sqrt(2)) / math.sqrt(fan_in)
+def _gain(path: tuple, leaf: Array) -> float:
+    """What a stored weight is multiplied by; 1 for all but kernels and the mapping network."""
+    names = [entry.key for entry in path]
+    rate = MAPPING_RATE if names[0] == 'mapping' else 1.0
+    if names[-1] != 'kernel':
+        return rate if names[-1] == 'bias' else 1.0
+    linear = names[0].startswith(('to_rgb', 'logit')) or 'style' in names
+    fan_in = (
+        leaf.shape[0] * 16
+        if names[0] == 'layer1' and leaf.ndim == 4 and leaf.shape[1] == 4
+        else math.prod(leaf.shape[:-1])
+    )
+    return rate * (1.0 if linear else math.sqrt(2)) / math.sqrt(fan_in)

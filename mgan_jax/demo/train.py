@@ -7,7 +7,7 @@ FOLDER receives checkpoints, logs and sample sheets, and at the end what `mgan_j
 import csv
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         print('usage: python -m mgan_jax.demo.train FOLDER', file=sys.stderr)
         return 2
     folder = Path(arguments[0]).resolve()
-    save_generator(folder / 'generator', train_gan(folder))
+    save_generator(folder / 'generator', STAGES[-1], train_gan(folder, STAGES))
     source = {'file': 'drawn scenes', 'format': 'trained by mgan_jax.demo.train'}
     params = extractor.train(folder, SEED, HELD_OUT_SEED)
     models.save(folder / 'extractor', 'vgg', extractor.CONFIGURATION, params, source, overwrite=True)
@@ -43,11 +43,11 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def save_generator(directory: Path, state: gan.GanState) -> None:
+def save_generator(directory: Path, stage: gan.Stage, state: gan.GanState) -> None:
     """The model directory of the averaged generator."""
-    configuration = gan.generator_configuration(STAGES[-1])
     source = {'file': 'drawn scenes', 'format': 'trained by mgan_jax.demo.train'}
-    models.save(directory, 'pggan', configuration, gan.equalized(state.average), source, overwrite=True)
+    params = gan.with_average_style(stage, gan.equalized(state.average))
+    models.save(directory, stage.architecture, gan.generator_configuration(stage), params, source, overwrite=True)
 
 
 def save_images(folder: Path) -> None:
@@ -57,16 +57,16 @@ def save_images(folder: Path) -> None:
         Image.fromarray(pixels).save(folder / f'scene{number}.png')
 
 
-def train_gan(folder: Path) -> gan.GanState:
+def train_gan(folder: Path, stages: Sequence[gan.Stage]) -> gan.GanState:
     """Runs the stages that are not done yet; returns the state at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     keep = ocp.training.preservation_policies.LatestN(2)
     with ocp.training.Checkpointer(folder / 'checkpoints', preservation_policy=keep) as checkpoints:
-        seen, state = _resume(checkpoints)
+        seen, state = _resume(checkpoints, stages)
         start = 0
-        for number, stage in enumerate(STAGES):
+        for number, stage in enumerate(stages):
             if seen == start and number > 0:
-                state = _begin(number, state)
+                state = _begin(stages, number, state)
             for reached, at in _run_stage(stage, state, start, seen, folder / 'gan_log.csv'):
                 seen, state = reached, at
                 checkpoints.save(seen, state._asdict(), overwrite=True)
@@ -75,21 +75,21 @@ def train_gan(folder: Path) -> gan.GanState:
     return state
 
 
-def _resume(checkpoints) -> tuple[int, gan.GanState]:
+def _resume(checkpoints, stages: Sequence[gan.Stage]) -> tuple[int, gan.GanState]:
     """The last checkpoint, or the beginning."""
-    state = _begin(0, None)
+    state = _begin(stages, 0, None)
     if checkpoints.latest is None:
         return 0, state
     seen, start = checkpoints.latest.step, 0
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(stages):
         if seen > start and number > 0:
-            state = _begin(number, state)
+            state = _begin(stages, number, state)
         start += stage.images
     return seen, gan.GanState(**checkpoints.load(seen, state._asdict()))
 
 
-def _begin(number: int, previous: gan.GanState | None) -> gan.GanState:
-    return gan.begin(STAGES[number], jax.random.key(SEED + number), previous)
+def _begin(stages: Sequence[gan.Stage], number: int, previous: gan.GanState | None) -> gan.GanState:
+    return gan.begin(stages[number], jax.random.key(SEED + number), previous)
 
 
 def _run_stage(stage: gan.Stage, state: gan.GanState, start: int, seen: int, log_file: Path) -> Iterator:

@@ -4,6 +4,23 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
+class Styles(NamedTuple):
+    """What a generator with styles offers beyond one without. W: size of a style, R: style rows of the layers after a cut.
+
+    to_space(params, z, stop, space, label=None): z [M D] -> latents of the space, from which an inversion starts.
+    of(params, latents, space, label=None): the style [M W] that latents of a space mean for the layers after the cut.
+    average(params, start): [R W], the average style w_avg for every layer after `start`.
+    noise(params): the stored noise images [h w] of layers 1 .. L.
+    num_classes: of a class-conditional network, which takes a `label` in the space z; 0 without.
+    """
+
+    to_space: Callable
+    of: Callable
+    average: Callable
+    noise: Callable
+    num_classes: int = 0
+
+
 class Generator(NamedTuple):
     """A trained generator cut into G1 and G2. `params` are arguments of every function, never captured.
 
@@ -14,6 +31,7 @@ class Generator(NamedTuple):
         the styles of the remaining layers of networks that have styles.
 
     init(key): random weights, for training and tests.
+    styles: of networks that have them, None otherwise. height: rows of the image, None for as many as columns.
 
     Anything with `features`, `image` and `latent_dim` takes part in multi-code inversion.
     """
@@ -26,3 +44,5 @@ class Generator(NamedTuple):
     latent_dim: int
     init: Callable
     image_channels: int = 3
+    styles: Styles | None = None
+    height: int | None = None

@@ -16,7 +16,7 @@ STAGES = (gan.Stage(8, 32, 1e-2, decay=32), gan.Stage(8, 32, 5e-3, contest=True)
 def tiny(monkeypatch):
     for name, value in {'BATCH': 8, 'FMAPS_BASE': 64, 'FMAPS_MAX': 8}.items():
         monkeypatch.setattr(gan, name, value)
-    for name, value in {'STAGES': STAGES, 'LOG_EVERY': 2, 'SAVE_EVERY': 2}.items():
+    for name, value in {'LOG_EVERY': 2, 'SAVE_EVERY': 2}.items():
         monkeypatch.setattr(train, name, value)
 
 
@@ -36,13 +36,15 @@ def _rows(folder):
 
 
 def test_training_continues_as_if_never_interrupted(tmp_path, monkeypatch):
-    whole = train.train_gan(tmp_path / 'whole')
+    whole = train.train_gan(tmp_path / 'whole', STAGES)
     for checkpoints in (1, 1, 1):  # within the first stage, between the stages, within the second
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             _stop_after(patch, checkpoints)
-            train.train_gan(tmp_path / 'parts')
-    jax.tree.map(np.testing.assert_array_equal, whole, train.train_gan(tmp_path / 'parts'))
-    jax.tree.map(np.testing.assert_array_equal, whole, train.train_gan(tmp_path / 'parts'))  # nothing is left to do
+            train.train_gan(tmp_path / 'parts', STAGES)
+    jax.tree.map(np.testing.assert_array_equal, whole, train.train_gan(tmp_path / 'parts', STAGES))
+    jax.tree.map(
+        np.testing.assert_array_equal, whole, train.train_gan(tmp_path / 'parts', STAGES)
+    )  # nothing is left to do
 
     rows = _rows(tmp_path / 'whole')
     assert [row['images'] for row in rows] == ['16', '32', '48', '64']

@@ -1,0 +1,132 @@
+"""The StyleGAN generator (Karras et al. 2019, arXiv 1812.04948), channels last.
+
+Layers are numbered as in PGGAN: 1 and 2 work on 4x4 pixels, 3 and 4 on 8x8, and so on; odd layers above 1 upsample. Layer l
+takes style l. A fused upsampling convolution is the same function with the kernel flipped, as in `pggan`, so one form
+serves both; the converter flips. Kernels hold the factor of the equalised learning rate already.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from mgan_jax.models.convolution import add_bias, blur, conv, upsample_conv
+from mgan_jax.models.generator import Generator
+from mgan_jax.models.pggan import leaky_relu, scaled_normal
+from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
+
+_SMOOTH = (0.25, 0.5, 0.25)
+
+
+def instance_norm(x: Array) -> Array:
+    """(x - mean) / sqrt(var + 1e-8), over the pixels of each channel: [B H W C] -> [B H W C]."""
+    x -= jnp.mean(x, axis=(1, 2), keepdims=True)
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True) + 1e-8)
+
+
+class Layer(nn.Module):
+    """[[nearest x2 upsampling], 3x3 convolution, [blur]], noise, bias, leaky ReLU, instance norm, style.
+
+    size: pixels a side of a learned constant [size size C] that stands in for the convolution, 0 with one.
+    """
+
+    channels: int
+    upsample: bool = False
+    size: int = 0
+    conv: Callable = conv
+
+    @nn.compact
+    def __call__(self, x: Array | None, w: Array, noise: Noise) -> Array:
+        x = self._constant(w.shape[0]) if x is None else self._convolved(x)
+        x = NoiseInput(per_channel=True, name='noise')(x, noise)
+        x = leaky_relu(add_bias(x, self.param('bias', nn.initializers.zeros, (self.channels,))))
+        scale, shift = jnp.split(Dense(2 * self.channels, name='style')(w)[:, None, None, :], 2, axis=-1)
+        return instance_norm(x) * (scale + 1) + shift
+
+    def _constant(self, batch: int) -> Array:
+        const = self.param('const', nn.initializers.ones, (self.size, self.size, self.channels))
+        return jnp.broadcast_to(const, (batch, *const.shape))
+
+    def _convolved(self, x: Array) -> Array:
+        kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (3, 3, x.shape[-1], self.channels))
+        return blur(upsample_conv(x, kernel, self.conv), _SMOOTH) if self.upsample else self.conv(x, kernel)
+
+
+class StyleGAN(nn.Module):
+    """Channels at resolution r: min(fmaps_base // r, fmaps_max)."""
+
+    resolution: int
+    style_dim: int
+    fmaps_base: int
+    fmaps_max: int
+    mapping_layers: int
+    label_dim: int
+    label_norm: str
+    image_channels: int
+    conv: Callable = conv
+
+    def setup(self):
+        self.mapping = Mapping(self.style_dim, self.mapping_layers, self.label_dim, self.label_norm)
+        self.w_avg = self.param('w_avg', nn.initializers.zeros, (self.style_dim,))
+        for l in range(1, self.num_layers + 1):
+            channels = min(self.fmaps_base // resolution_of(l), self.fmaps_max)
+            layer = Layer(channels, upsample=l > 1 and l % 2 == 1, size=4 if l == 1 else 0, conv=self.conv)
+            setattr(self, f'layer{l}', layer)
+        self.to_rgb = Dense(self.image_channels)
+
+    @property
+    def num_layers(self) -> int:
+        return 2 * self.resolution.bit_length() - 4
+
+    def to_w(self, z: Array, label: Array | None) -> Array:
+        return self.mapping(z, label)
+
+    def layers(self, x: Array | None, styles: Array, noise: list, first: int, last: int) -> Array:
+        """styles [B R W]: row 0 is that of layer `first`. noise: one entry for every layer of the network."""
+        for l in range(first, last + 1):
+            x = getattr(self, f'layer{l}')(x, styles[:, l - first], noise[l - 1])
+        return x
+
+    def to_image(self, x: Array, styles: Array) -> Array:
+        return self.to_rgb(x)
+
+    def __call__(self, z: Array, label: Array | None) -> Array:
+        w = self.to_w(z, label)
+        styles = jnp.broadcast_to(w[:, None], (w.shape[0], self.num_layers, w.shape[1]))
+        return self.to_image(self.layers(None, styles, ['stored'] * self.num_layers, 1, self.num_layers), styles)
+
+
+def resolution_of(l: int) -> int:
+    """Pixels a side after layer l."""
+    return 4 * 2 ** ((l - 1) // 2)
+
+
+def build(
+    resolution: int,
+    latent_dim: int = 512,
+    style_dim: int = 512,
+    fmaps_base: int = 16384,
+    fmaps_max: int = 512,
+    mapping_layers: int = 8,
+    num_classes: int = 0,
+    label_dim: int = 0,
+    label_norm: str = 'together',
+    image_channels: int = 3,
+    height: int | None = None,
+    conv: Callable = conv,
+) -> Generator:
+    """The generator as pure functions; latents are z [M D], w [M W] or w+ [M l W]. Arguments as in `stylegan2.build`."""
+    check_numbers(resolution, latent_dim, style_dim, fmaps_base, fmaps_max, num_classes, label_dim, label_norm, height)
+    sizes = (style_dim, fmaps_base, fmaps_max, mapping_layers, label_dim, label_norm, image_channels)
+    module = StyleGAN(resolution, *sizes, conv)
+    return generator_of(
+        module,
+        layer_sizes=[resolution_of(l) for l in range(1, module.num_layers + 1)],
+        num_styles=module.num_layers,
+        latent_dim=latent_dim,
+        num_classes=num_classes,
+        height=height,
+    )

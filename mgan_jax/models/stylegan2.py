@@ -1,0 +1,173 @@
+"""The StyleGAN2 generator (Karras et al. 2020, arXiv 1912.04958) with skip connections, channels last.
+
+Layer 1 works on 4x4 pixels, 2 and 3 on 8x8, and so on; even layers upsample. Layer l takes style l, and the RGB of a
+resolution the style after its last layer, so L layers take L + 1 styles. What is cut in two carries the feature maps and
+the RGB of the resolutions below; the RGB of the resolution that the cut ends belongs to G2.
+
+Modulating activations by the style and by the demodulation factor equals modulating the weights, and all images share
+one convolution. Kernels hold the factor of the equalised learning rate already, the biases of the styles their 1.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from mgan_jax.models.convolution import add_bias, blur, conv, transposed_conv, upsample_smooth
+from mgan_jax.models.generator import Generator
+from mgan_jax.models.pggan import leaky_relu, scaled_normal
+from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
+
+_SMOOTH = (0.25, 0.75, 0.75, 0.25)  # [1 3 3 1]/8, times 2 for the zeros between the pixels
+
+
+class Maps(NamedTuple):
+    """x: feature maps [B h w C]; rgb: the image so far [B h' w' 3], None before there is one."""
+
+    x: Array
+    rgb: Array | None = None
+
+
+def _modulated(x: Array, scale: Array) -> Array:
+    """[B h w C] * [B C]."""
+    return x * scale[:, None, None, :]
+
+
+def _clamped(x: Array, limit: float | None) -> Array:
+    return x if limit is None else jnp.clip(x, -limit, limit)
+
+
+class Layer(nn.Module):
+    """Modulated 3x3 convolution (upsampling or not), noise, bias, leaky ReLU with gain sqrt 2."""
+
+    channels: int
+    upsample: bool
+    clamp: float | None
+    conv: Callable = conv
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array, noise: Noise) -> Array:
+        kernel = self.param('kernel', scaled_normal(1.0), (3, 3, x.shape[-1], self.channels))
+        style = Dense(x.shape[-1], bias=1.0, name='style')(w)  # [B C_in]
+        x = _modulated(x, style)
+        x = blur(transposed_conv(x, kernel, self.conv), _SMOOTH) if self.upsample else self.conv(x, kernel)
+        energy = jnp.square(style) @ jnp.sum(jnp.square(kernel), axis=(0, 1))  # sum over taps and C_in of (w s)^2
+        x = _modulated(x, jax.lax.rsqrt(energy + 1e-8))
+        x = NoiseInput(per_channel=False, name='noise')(x, noise)
+        x = leaky_relu(add_bias(x, self.param('bias', nn.initializers.zeros, (self.channels,))))
+        return _clamped(x * math.sqrt(2), self.clamp)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1x1 convolution without demodulation: [B h w C] -> [B h w channels]."""
+
+    channels: int
+    clamp: float | None
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array) -> Array:
+        kernel = self.param('kernel', scaled_normal(1.0), (x.shape[-1], self.channels))
+        x = _modulated(x, Dense(x.shape[-1], bias=1.0, name='style')(w)) @ kernel
+        return _clamped(add_bias(x, self.param('bias', nn.initializers.zeros, (self.channels,))), self.clamp)
+
+
+class StyleGAN2(nn.Module):
+    """Channels at resolution r: min(fmaps_base // r, fmaps_max)."""
+
+    resolution: int
+    style_dim: int
+    fmaps_base: int
+    fmaps_max: int
+    mapping_layers: int
+    label_dim: int
+    label_norm: str
+    image_channels: int
+    clamp: float | None
+    conv: Callable = conv
+
+    def setup(self):
+        self.mapping = Mapping(self.style_dim, self.mapping_layers, self.label_dim, self.label_norm)
+        self.w_avg = self.param('w_avg', nn.initializers.zeros, (self.style_dim,))
+        self.const = self.param('const', nn.initializers.normal(1.0), (4, 4, self._channels(4)))
+        for l in range(1, self.num_layers + 1):
+            layer = Layer(self._channels(resolution_of(l)), l % 2 == 0, self.clamp, self.conv)
+            setattr(self, f'layer{l}', layer)
+            if l % 2:
+                setattr(self, f'to_rgb{resolution_of(l)}', ToRGB(self.image_channels, self.clamp))
+
+    @property
+    def num_layers(self) -> int:
+        return 2 * self.resolution.bit_length() - 5
+
+    def _channels(self, r: int) -> int:
+        return min(self.fmaps_base // r, self.fmaps_max)
+
+    def to_w(self, z: Array, label: Array | None) -> Array:
+        return self.mapping(z, label)
+
+    def layers(self, maps: Maps | None, styles: Array, noise: list, first: int, last: int) -> Maps:
+        """styles [B R W]: row 0 is that of layer `first`. noise: one entry for every layer of the network."""
+        if maps is None:
+            maps = Maps(jnp.broadcast_to(self.const, (styles.shape[0], *self.const.shape)))
+        x, rgb = maps
+        for l in range(first, last + 1):
+            w = styles[:, l - first]
+            if l % 2 == 0:
+                rgb = self._add_rgb(x, rgb, w, l - 1)
+            x = getattr(self, f'layer{l}')(x, w, noise[l - 1])
+        return Maps(x, rgb)
+
+    def to_image(self, maps: Maps, styles: Array) -> Array:
+        return self._add_rgb(*maps, styles[:, -1], self.num_layers)
+
+    def _add_rgb(self, x: Array, rgb: Array | None, w: Array, l: int) -> Array:
+        own = getattr(self, f'to_rgb{resolution_of(l)}')(x, w)
+        return own if rgb is None else upsample_smooth(rgb) + own
+
+    def __call__(self, z: Array, label: Array | None) -> Array:
+        w = self.to_w(z, label)
+        styles = jnp.broadcast_to(w[:, None], (w.shape[0], self.num_layers + 1, w.shape[1]))
+        return self.to_image(self.layers(None, styles, ['stored'] * self.num_layers, 1, self.num_layers), styles)
+
+
+def resolution_of(l: int) -> int:
+    """Pixels a side after layer l."""
+    return 4 * 2 ** (l // 2)
+
+
+def build(
+    resolution: int,
+    latent_dim: int = 512,
+    style_dim: int = 512,
+    fmaps_base: int = 32768,
+    fmaps_max: int = 512,
+    mapping_layers: int = 8,
+    num_classes: int = 0,
+    label_dim: int = 0,
+    label_norm: str = 'together',
+    image_channels: int = 3,
+    clamp: float | None = None,
+    height: int | None = None,
+    conv: Callable = conv,
+) -> Generator:
+    """The generator as pure functions; latents are z [M D], w [M W] or w+ [M l W].
+
+    resolution: 8 .. 1024, a power of two. num_classes, label_dim: of a class-conditional network, 0 without; label_norm:
+    'together' with z or 'alone'. clamp: limit of all activations, None for none. height: rows kept from the middle of
+    the image, None for all. conv: what computes the convolutions. ValueError for what no StyleGAN2 can be.
+    """
+    check_numbers(resolution, latent_dim, style_dim, fmaps_base, fmaps_max, num_classes, label_dim, label_norm, height)
+    sizes = (style_dim, fmaps_base, fmaps_max, mapping_layers, label_dim, label_norm, image_channels)
+    module = StyleGAN2(resolution, *sizes, clamp, conv)
+    return generator_of(
+        module,
+        layer_sizes=[resolution_of(l) for l in range(1, module.num_layers + 1)],
+        num_styles=module.num_layers + 1,
+        latent_dim=latent_dim,
+        num_classes=num_classes,
+        height=height,
+    )
