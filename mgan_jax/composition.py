@@ -12,11 +12,13 @@ from mgan_jax.models.generator import Generator
 
 class Codes(NamedTuple):
     """What is optimised. latents [B N D] (or what the space asks for), alpha: channel importance, a pytree like the
-    generator's features with leaves [B N C], tail: styles of the layers after the composing layer, None without styles."""
+    generator's features with leaves [B N C], tail: styles [B R W] of the R style rows after the composing layer, None
+    where the codes' own styles go on; noise: one image [B h w] per layer, None for the stored ones."""
 
     latents: Any
     alpha: Any
     tail: Any = None
+    noise: Any = None
 
 
 def init(
@@ -29,11 +31,14 @@ def init(
     layer: int,
     space: str = 'z',
     alpha: float | None = None,
+    tail: bool = True,
+    noise: bool = False,
 ) -> Codes:
-    """N latent codes ~ N(0, I) for each of B images, and channel importances 1/N (or `alpha`).
+    """N latent codes for each of B images, from z ~ N(0, I), and channel importances 1/N (or `alpha`).
 
     key: one key, folded in with each image's place, or one key per image [B]: then the codes of an image do not depend
-    on the batch that it is in.
+    on the batch that it is in. tail: whether styles after the composing layer, if there are any, are codes of their own,
+    started from w_avg. noise: whether the noise images are optimised, started from the stored ones.
     """
     if num_codes < 1:
         raise ValueError(f'num_codes is {num_codes}; at least one latent code is needed.')
@@ -43,33 +48,53 @@ def init(
     if keys.shape != (batch,):
         raise ValueError(f'{keys.shape[0]} keys are given for a batch of {batch}; give one key, or one per image.')
     draw = jax.vmap(lambda k: jax.random.normal(k, (num_codes, generator.latent_dim), jnp.float32))
-    latents = draw(keys)  # [B N D]
-    features = jax.eval_shape(lambda p, z: generator.features(p, z, stop=layer, space=space), params, latents[0])
+    z = draw(keys).reshape(batch * num_codes, -1)  # [B*N D]
+    if generator.styles is None:
+        latents, first_tail, noises = z, None, None
+    else:
+        latents = generator.styles.to_space(params, z, layer, space)
+        first_tail = _copies(generator.styles.average(params, layer), batch) if tail else None
+        noises = tuple(_copies(image, batch) for image in generator.styles.noise(params)) if noise else None
+    features = jax.eval_shape(lambda p, z: generator.features(p, z, stop=layer, space=space), params, latents)
     value = 1 / num_codes if alpha is None else alpha
-    return Codes(
-        latents, jax.tree.map(lambda f: jnp.full((batch, num_codes, f.shape[-1]), value, jnp.float32), features)
-    )
+    importance = jax.tree.map(lambda f: jnp.full((batch, num_codes, f.shape[-1]), value, jnp.float32), features)
+    return Codes(latents.reshape(batch, num_codes, *latents.shape[1:]), importance, first_tail, noises)
 
 
 def compose(generator: Generator, params: Any, codes: Codes, *, layer: int, space: str = 'z') -> Array:
-    """x_inv = G2(sum_n F_n (.) alpha_n), F_n = G1(z_n) (equations 2, 3), without a division by N: -> [B H W C]."""
-    b, n = codes.latents.shape[:2]
+    """x_inv = G2(sum_n F_n (.) alpha_n), F_n = G1(z_n) (equations 2, 3), without a division by N: -> [B H W C].
+
+    Without a tail of their own, styles after the layer are the mean over the N codes' styles: with N = 1 and alpha = 1 plain
+    generation, so that inversion with a single code in z, w or w+ is a special case.
+    """
+    b, n = jax.tree.leaves(codes.latents)[0].shape[:2]
     latents = codes.latents.reshape(b * n, *codes.latents.shape[2:])  # [B N D] -> [B*N D]
-    features = generator.features(params, latents, stop=layer, space=space)  # F_n
+    noise = {} if codes.noise is None else {'noise': [jnp.repeat(image, n, axis=0) for image in codes.noise]}
+    features = generator.features(params, latents, stop=layer, space=space, **noise)  # F_n
 
     def weigh(f: Array, alpha: Array) -> Array:  # sum_n F_n (.) alpha_n, (F (.) alpha)[i, j, c] = F[i, j, c] alpha[c]
         return jnp.sum(f.reshape(b, n, *f.shape[1:]) * alpha[:, :, None, None, :], axis=1)
 
     composed = jax.tree.map(weigh, features, codes.alpha)
-    return generator.image(params, composed, start=layer, tail=codes.tail)
+    tail = codes.tail
+    if tail is None and generator.styles is not None:
+        styles = generator.styles.of(params, latents, space)
+        tail = styles.reshape(b, n, -1).mean(axis=1)  # [B W]
+    noise = {} if codes.noise is None else {'noise': codes.noise}
+    return generator.image(params, composed, start=layer, tail=tail, **noise)
+
+
+def _copies(x: Array, batch: int) -> Array:
+    return jnp.broadcast_to(x, (batch, *x.shape))
 
 
 def split_optimizer(
     latents: optax.GradientTransformation, alpha: optax.GradientTransformation
 ) -> optax.GradientTransformationExtraArgs:
-    """One optimiser for the latent codes (and the tail), another one for the channel importances."""
+    """One optimiser for the latent codes (with the tail and the noise), another one for the channel importances."""
 
     def labels(codes: Codes) -> Codes:
-        return Codes('latents', 'alpha', None if codes.tail is None else 'latents')
+        rest = (None if part is None else 'latents' for part in (codes.tail, codes.noise))
+        return Codes('latents', 'alpha', *rest)
 
     return optax.partition({'latents': latents, 'alpha': alpha}, labels)

@@ -72,8 +72,8 @@ def blur(x: Array, taps: Sequence[float]) -> Array:
     """Separable filter `taps` with one pixel of zeros around: [B H W C] -> [B H+3-k W+3-k C] for k taps."""
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     h, w = (size + 1 - len(taps) for size in x.shape[1:3])
-    x = sum(t * x[:, i : i + h] for i, t in enumerate(taps))
-    return sum(t * x[:, :, i : i + w] for i, t in enumerate(taps))
+    rows = jnp.stack([x[:, i : i + h] * t for i, t in enumerate(taps)]).sum(axis=0)
+    return jnp.stack([rows[:, :, i : i + w] * t for i, t in enumerate(taps)]).sum(axis=0)
 
 
 def upsample_smooth(x: Array) -> Array:

@@ -84,13 +84,13 @@ class StyleGAN(nn.Module):
     def to_w(self, z: Array, label: Array | None) -> Array:
         return self.mapping(z, label)
 
-    def layers(self, x: Array | None, styles: Array, noise: list, first: int, last: int) -> Array:
+    def layers(self, x: Array | None, styles: Array, noise: list, first: int, last: int) -> Array | None:
         """styles [B R W]: row 0 is that of layer `first`. noise: one entry for every layer of the network."""
         for l in range(first, last + 1):
             x = getattr(self, f'layer{l}')(x, styles[:, l - first], noise[l - 1])
         return x
 
-    def to_image(self, x: Array, styles: Array) -> Array:
+    def to_image(self, x: Array | None, styles: Array) -> Array:
         return self.to_rgb(x)
 
     def __call__(self, z: Array, label: Array | None) -> Array:
