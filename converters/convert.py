@@ -11,12 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from converters import formats, pggan, states, vgg
+from converters import formats, pggan, states, stylegan, stylegan2, vgg
 from converters.states import Network, State
 from converters.unpickling import quote
 from mgan_jax import files, models
 
-MAPPINGS: dict[str, ModuleType] = {'pggan': pggan, 'vgg': vgg}  # each has recognise(state) and convert(state)
+MAPPINGS: dict[str, ModuleType] = {
+    'pggan': pggan,
+    'stylegan': stylegan,
+    'stylegan2': stylegan2,
+    'vgg': vgg,
+}  # each has recognise(state) and convert(state)
 
 
 class Report(NamedTuple):
@@ -106,7 +111,7 @@ def find_network(content: object, network: str | None = None, architecture: str 
         found = {network: _named(found, network)}
     known = [(name, mapping) for name, state in found.items() for mapping in _mappings(state, architecture)]
     if not known:
-        wanted = f'a network of architecture {architecture}' if architecture else 'a PGGAN generator, VGG-16 or VGG-19'
+        wanted = f'a network of architecture {architecture}' if architecture else 'a PGGAN, StyleGAN or StyleGAN2 generator, VGG-16 or VGG-19'
         raise ValueError(f'it holds {states.describe(next(iter(found.values())))}; {wanted} is expected.')
     if len(known) > 1:
         names = ', '.join(quote(name) for name, _ in known)

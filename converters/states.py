@@ -1,7 +1,8 @@
 """State dicts: named arrays as a file holds them, and the network that a name mapping makes of them."""
 
 import itertools
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +22,18 @@ class Network(NamedTuple):
 
 
 def networks(content: object) -> dict[str, State]:
-    """The state dicts of a file by their names; '' where the file is one itself. A prefix `module.` is taken off."""
+    """The state dicts of a file by their names; '' where the file is one itself. A prefix `module.` is taken off.
+
+    An average style that lies beside the networks (`latent_avg`) goes with each of them.
+    """
     if type(content) is not dict:
         raise ValueError(f'it holds a {type(content).__name__} where a state_dict (names and arrays) is expected.')
     nested = itertools.islice(content.items(), _MAX_NETWORKS)
-    found = {'': content} if _is_state(content) else {str(key): value for key, value in nested if _is_state(value)}
+    found = {str(key): value for key, value in nested if _is_state(value)}
+    if found and 'latent_avg' in content:
+        found = {name: {**value, 'latent_avg': content['latent_avg']} for name, value in found.items()}
+    if not found and _is_state(content):
+        found = {'': content}
     if not found:
         raise ValueError("it holds no arrays under names; save the network's state_dict() and convert that.")
     return {name: _without_prefix(state) for name, state in found.items()}
@@ -62,6 +70,29 @@ def take(state: State, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     return array
 
 
+class Tensors:
+    """The tensors of a state, taken one by one, so that at the end it is known which are left over."""
+
+    def __init__(self, state: State):
+        self.state = state
+        self._used: set[str] = set()
+
+    def take(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        """As the function `take`."""
+        self._used.add(name)
+        return take(self.state, name, shape)
+
+    def ignore(self, pattern: str) -> None:
+        """Tensors whose whole name matches are known and not needed."""
+        self._used |= {name for name in self.state if re.fullmatch(pattern, name)}
+
+    def finish(self, network: str) -> None:
+        """ValueError if the state has tensors that the network did not take: then it is another network."""
+        left = [name for name, value in self.state.items() if name not in self._used and isinstance(value, np.ndarray)]
+        if left:
+            raise ValueError(f'the tensor {quote(left[0])} ({len(left)} in all) does not belong to a {network}.')
+
+
 def refuse_left_over(state: State, used: Collection[str], network: str) -> None:
     """ValueError if the file has names that the network does not use: then it is another network."""
     left = [name for name in state if name not in used]
@@ -69,11 +100,27 @@ def refuse_left_over(state: State, used: Collection[str], network: str) -> None:
         raise ValueError(f'the tensor {quote(left[0])} ({len(left)} in all) does not belong to a {network}.')
 
 
+def scaled(weight: np.ndarray, factor: float) -> np.ndarray:
+    """weight * factor as contiguous float32."""
+    return np.multiply(weight, np.float32(factor), dtype=np.float32, order='C')
+
+
+def channel_rule(channels: Sequence[int], resolutions: Sequence[int]) -> dict[str, int]:
+    """The numbers of the rule channels(r) = min(fmaps_base // r, fmaps_max), which must give every layer its channels."""
+    fmaps_max = channels[0]
+    fmaps_base = max(c * r for c, r in zip(channels, resolutions, strict=True))
+    if list(channels) != [min(fmaps_base // r, fmaps_max) for r in resolutions]:
+        raise ValueError(
+            f'its layers have {list(channels)} channels, which no network of this family has: they halve with the resolution.'
+        )
+    return {'fmaps_base': fmaps_base, 'fmaps_max': fmaps_max}
+
+
 def describe(state: State) -> str:
     """What a state dict looks like, for a message about one that is not recognised."""
     names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
     if all(name.startswith('lin') for name in names):
         return 'the heads of LPIPS, which are not converted on their own yet'
-    if any(name.startswith('synthesis.') for name in names):
-        return 'a StyleGAN or StyleGAN2 generator, which is not converted yet'
+    if any('FromRGB' in name or 'fromrgb' in name for name in names):
+        return 'a discriminator'
     return f'{len(names)} tensors such as {", ".join(map(quote, names[:3]))}'
