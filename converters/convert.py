@@ -23,6 +23,9 @@ MAPPINGS: dict[str, ModuleType] = {
     'vgg': vgg,
 }  # each has recognise(state) and convert(state)
 
+_KNOWN = 'a PGGAN, StyleGAN or StyleGAN2 generator, VGG-16 or VGG-19'
+_AVERAGES = ('Gs', 'G_ema', 'g_ema')  # names of the moving average of a generator, which is the one to use
+
 
 class Report(NamedTuple):
     """What was found and written. sample: the mean of what the loaded network makes of a fixed input."""
@@ -109,15 +112,15 @@ def find_network(content: object, network: str | None = None, architecture: str 
     found = states.networks(content)
     if network is not None:
         found = {network: _named(found, network)}
-    known = [(name, mapping) for name, state in found.items() for mapping in _mappings(state, architecture)]
+    known = {name: mapping for name, state in found.items() for mapping in _mappings(state, architecture)}
     if not known:
-        wanted = f'a network of architecture {architecture}' if architecture else 'a PGGAN, StyleGAN or StyleGAN2 generator, VGG-16 or VGG-19'
+        wanted = f'a network of architecture {architecture}' if architecture else _KNOWN
         raise ValueError(f'it holds {states.describe(next(iter(found.values())))}; {wanted} is expected.')
-    if len(known) > 1:
-        names = ', '.join(quote(name) for name, _ in known)
+    best = [name for name in _AVERAGES if name in known] or list(known)
+    if len(best) > 1:
+        names = ', '.join(map(quote, best))
         raise ValueError(f'it holds several networks: {names}; choose one with --network NAME.')
-    name, mapping = known[0]
-    return mapping.convert(found[name])
+    return known[best[0]].convert(found[best[0]])
 
 
 def _named(found: dict[str, State], network: str) -> State:

@@ -5,9 +5,9 @@ import mmap
 from pathlib import Path
 from typing import NamedTuple
 
-from converters import archive, torch_file
+from converters import archive, network_pickle, nvidia_file, tf_file, torch_file
 
-_EXPECTED = 'a PyTorch weight file (.pth) is expected'
+_EXPECTED = 'a weight file (.pth, .pt, or a network .pkl) is expected'
 _PACKED = f'it is a packed file ({{}}); {_EXPECTED}, so unpack it and give the file inside.'
 
 # What files begin with that are taken for weights now and then.
@@ -54,6 +54,8 @@ def _decode(data: memoryview) -> tuple[object, str]:
         return torch_file.read_zip(data), 'torch (zip)'
     if start.startswith(torch_file.LEGACY_START):
         return torch_file.read_legacy(data), 'torch (before 1.6)'
+    if start[:1] == b'\x80' and start[1:2] in (b'\x02', b'\x03', b'\x04', b'\x05'):
+        return _decode_pickle(data)
     raise ValueError(_refusal(start))
 
 
@@ -69,14 +71,14 @@ def _refusal(start: bytes) -> str:
         return _PACKED.format('tar')
     if torch_file.LEGACY_START.startswith(start) or archive.START.startswith(start):
         return f'it ends after {len(start)} bytes: the download is incomplete, so download it again.'
-    if start[:1] == b'\x80' and start[1:2] in b'\x02\x03\x04\x05':
-        return _pickle_refusal(start)
     return f'it begins with {ascii(start[:8])[1:]}, which no known format does; {_EXPECTED}.'
 
 
-def _pickle_refusal(start: bytes) -> str:
-    if b'tfutil' in start or b'dnnlib' in start:
-        return f'it is an official TensorFlow network pickle (.pkl), which is not read yet; {_EXPECTED}.'
-    if b'torch_utils' in start or b'G_ema' in start:
-        return f'it is an NVIDIA PyTorch network pickle (.pkl), which is not read yet; {_EXPECTED}.'
-    return f'it is a Python pickle that torch did not write; {_EXPECTED}.'
+def _decode_pickle(data: memoryview) -> tuple[object, str]:
+    """The networks of a pickle that torch did not write."""
+    value = network_pickle.load(data)
+    if tf_file.recognise(value):
+        return tf_file.networks(value), 'TensorFlow network pickle'
+    if nvidia_file.recognise(value):
+        return nvidia_file.networks(value), 'NVIDIA PyTorch network pickle'
+    raise ValueError(f'it is a Python pickle without a network in it; {_EXPECTED}.')

@@ -100,7 +100,7 @@ def convert(state: State) -> Network:
     params: dict = {'mapping': mapping}
     channels: list[int] = []
     for l in range(1, num_layers + 1):
-        params[f'layer{l}'] = _layer(tensors, layout, l, channels[-1] if channels else None, style_dim)
+        params[f'layer{l}'] = _layer(tensors, layout, l, channels[-1] if channels else 0, style_dim)
         channels.append(params[f'layer{l}']['bias'].size)
     params['to_rgb'] = _rgb(tensors, layout, num_layers, channels[-1])
     params['w_avg'] = styles.average_style(tensors, layout.w_avg, style_dim, mapping, latent_dim)
@@ -133,14 +133,13 @@ def _check_grown(state: State) -> None:
             raise ValueError(f'it was saved while the network was growing ({name} is not 0); only a grown one is used.')
 
 
-def _layer(tensors: Tensors, layout: _Layout, l: int, c_in: int | None, style_dim: int) -> dict:
+def _layer(tensors: Tensors, layout: _Layout, l: int, c_in: int, style_dim: int) -> dict:
     at = layout.layer(l)
     if l == 1:
         const = tensors.take(layout.const, (1, None, 4, 4))
         params = {'const': np.ascontiguousarray(const[0].transpose(1, 2, 0))}
     else:
-        assert_c_in = c_in or 0
-        params = {'kernel': _kernel(tensors, layout, at, l, assert_c_in)}
+        params = {'kernel': _kernel(tensors, layout, at, l, c_in)}
     channels = next(iter(params.values())).shape[-1]
     strength = tensors.take(at.strength, (channels,))
     return {

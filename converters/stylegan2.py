@@ -29,10 +29,10 @@ class _Layer(NamedTuple):
 class _Layout(NamedTuple):
     """Where a file has what. layer(l), rgb(r): names. axes: of a stored kernel that are rows, columns, inputs, outputs.
 
-    leading: axes of one before a stored kernel. flipped: upsampling kernels are stored flipped. one: what is added to the style biases.
+    one: what is added to the style biases. flipped: upsampling kernels are stored flipped. leading: axes of one before a
+    stored kernel. filters: tensors that are resampling filters or otherwise not needed.
     """
 
-    mapping: str
     dense: Callable[[int], Dense]
     w_avg: str
     const: str
@@ -85,7 +85,6 @@ def _rosinality_rgb(r: int) -> _Layer:
 _HWIO, _OIHW = (0, 1, 2, 3), (2, 3, 1, 0)
 _LAYOUTS = {
     'tensorflow': _Layout(
-        mapping=r'mapping/Dense(\d{1,2})/weight',
         dense=lambda i: Dense(f'mapping/Dense{i}/weight', f'mapping/Dense{i}/bias', False),
         w_avg='dlatent_avg',
         const='synthesis/4x4/Const/const',
@@ -98,7 +97,6 @@ _LAYOUTS = {
         filters='(synthesis/)?lod',
     ),
     'authors': _Layout(
-        mapping=r'mapping\.dense(\d{1,2})\.fc\.weight',
         dense=lambda i: Dense(f'mapping.dense{i}.fc.weight', f'mapping.dense{i}.bias'),
         w_avg='truncation.w_avg',
         const='synthesis.early_layer.const',
@@ -111,7 +109,6 @@ _LAYOUTS = {
         filters=r'synthesis\.(layer\d+\.filter|upsample)\.kernel',
     ),
     'nvidia': _Layout(
-        mapping=r'mapping\.fc(\d{1,2})\.weight',
         dense=lambda i: Dense(f'mapping.fc{i}.weight', f'mapping.fc{i}.bias'),
         w_avg='mapping.w_avg',
         const='synthesis.b4.const',
@@ -124,7 +121,6 @@ _LAYOUTS = {
         filters=r'synthesis\.b\d+\.(\w+\.)?resample_filter',
     ),
     'rosinality': _Layout(
-        mapping=r'style\.(\d{1,2})\.weight',
         dense=lambda i: Dense(f'style.{i + 1}.weight', f'style.{i + 1}.bias'),
         w_avg='latent_avg',
         const='input.input',
@@ -183,11 +179,9 @@ def _num_layers(state: State, layout: _Layout) -> int:
 
 def _mapping(tensors: Tensors, layout: _Layout) -> tuple[dict, int, dict]:
     """-> its parameters, the size of z, and the configuration of a class-conditional network."""
-    first = 1 if layout.mapping.startswith('style') else 0
     number = next(i for i in range(100) if layout.dense(i).weight not in tensors.state)
     if number == 0:
         raise ValueError(f'the tensor {layout.dense(0).weight!r} is missing; the file does not hold the whole network.')
-    del first
     params = styles.mapping(tensors, [layout.dense(i) for i in range(number)], bias_gain=math.sqrt(2))
     width = params['dense1']['kernel'].shape[0]
     if layout.label is None or layout.label.weight not in tensors.state:
@@ -263,16 +257,17 @@ def _check_filters(tensors: Tensors, layout: _Layout) -> None:
         if name.endswith('kernel') or name.endswith('resample_filter'):
             kernel = np.asarray(value, np.float32)
             if kernel.size != 16 or not np.allclose(kernel.reshape(4, 4) / kernel.sum(), _FILTER, atol=1e-5):
-                raise ValueError(f'its resampling filter {name!r} is not the [1 3 3 1] of StyleGAN2; it cannot be used.')
+                raise ValueError(
+                    f'its resampling filter {name!r} is not the [1 3 3 1] of StyleGAN2; it cannot be used.'
+                )
     tensors.ignore(layout.filters)
 
 
 def _clamp(state: State) -> dict:
     """NVIDIA's PyTorch networks may limit their activations."""
     attributes = state.get('attributes')
-    if not isinstance(attributes, dict):
-        return {}
-    limits = {own.get('conv_clamp') for own in attributes.values() if isinstance(own, dict)} - {None}
+    modules = attributes.values() if isinstance(attributes, dict) else ()
+    limits = {float(own['conv_clamp']) for own in modules if own.get('conv_clamp')}
     if len(limits) > 1:
         raise ValueError(f'its layers have different limits of activations {sorted(limits)}; one for all is expected.')
-    return {'clamp': float(limits.pop())} if limits else {}
+    return {'clamp': limits.pop()} if limits else {}

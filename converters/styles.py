@@ -1,13 +1,11 @@
 """What the weights of StyleGAN and StyleGAN2 have in common: dense layers, the mapping network, noise, the average style."""
 
-import itertools
 import math
-import re
 from typing import NamedTuple
 
 import numpy as np
 
-from converters.states import State, Tensors, scaled
+from converters.states import Tensors, scaled
 
 _LEARNING_RATE = 0.01  # the multiplier on weights and biases of the mapping network
 _SLOPE = 0.2
@@ -21,7 +19,9 @@ class Dense(NamedTuple):
     out_first: bool = True
 
 
-def dense(tensors: Tensors, at: Dense, c_in: int | None, c_out: int | None, scale: float = 1.0, bias_scale: float = 1.0):
+def dense(
+    tensors: Tensors, at: Dense, c_in: int | None, c_out: int | None, scale: float = 1.0, bias_scale: float = 1.0
+):
     """{'kernel' [C_in C_out], 'bias' [C_out]}; the kernel is multiplied by scale / sqrt(C_in)."""
     weight = tensors.take(at.weight, (c_out, c_in) if at.out_first else (c_in, c_out))
     kernel = weight.T if at.out_first else weight
@@ -40,12 +40,6 @@ def mapping(tensors: Tensors, layers: list[Dense], bias_gain: float) -> dict:
     return params
 
 
-def count(state: State, pattern: str) -> int:
-    """How many numbers 0, 1, ... the pattern's group takes among the names, without a gap."""
-    found = {int(match[1]) for match in (re.fullmatch(pattern, name) for name in state) if match}
-    return next(i for i in itertools.count() if i not in found)
-
-
 def noise(tensors: Tensors, name: str | None, size: int) -> np.ndarray:
     """A stored noise image [size size], whatever axes of one stand before; zeros if the network has none."""
     if name is None or name not in tensors.state:
@@ -59,19 +53,12 @@ def average_style(tensors: Tensors, name: str, style_dim: int, params: dict, lat
     if name in tensors.state:
         return tensors.take(name, (style_dim,))
     if 'embed' in params:
-        raise ValueError(f'the average style {name!r} is missing, and it cannot be made up for a class-conditional network.')
+        raise ValueError(
+            f'the average style {name!r} is missing, and it cannot be made up for a class-conditional network.'
+        )
     x = np.random.default_rng(0).standard_normal((4096, latent_dim)).astype(np.float32)
     x /= np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 1e-8)
     for i in range(1, len(params) + 1):
         x = x @ params[f'dense{i}']['kernel'] + params[f'dense{i}']['bias']
         x = np.maximum(x, _SLOPE * x)
     return x.mean(axis=0)
-
-
-def num_resolutions(const: int, pattern: str, state: State) -> int:
-    """How many resolutions 4, 8, ... have a tensor whose name matches; `pattern` has a group for the resolution."""
-    found = {int(match[1]) for match in (re.fullmatch(pattern, name) for name in state) if match} | {const}
-    number = next(i for i in itertools.count() if const * 2**i not in found)
-    if not 2 <= number <= 9:
-        raise ValueError(f'it has {number} resolutions from {const} pixels on; 2 (8 pixels) to 9 (1024 pixels) are wanted.')
-    return number

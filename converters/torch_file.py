@@ -71,6 +71,8 @@ def read_zip(data: memoryview) -> object:
 
 def read_legacy(data: memoryview) -> object:
     """The content of a file of torch before 1.6. The pickle is read twice: for what it refers to, and then with that."""
+    if bytes(data[: len(LEGACY_START)]) != LEGACY_START:
+        raise ValueError(f'numbers in it are not stored as torch does; {_DAMAGED}')
     protocol, position = unpickling.load(data, len(LEGACY_START), {})
     if protocol != _LEGACY_PROTOCOL:
         raise ValueError(f'its torch format is not version {_LEGACY_PROTOCOL}; save it again with a current torch.')
@@ -85,6 +87,22 @@ def read_legacy(data: memoryview) -> object:
         return arrays[storage.key]
 
     return _Tensors(find, len(data)).load(data, start)[0]
+
+
+def read_storage(data: memoryview) -> np.ndarray:
+    """The flat array of a storage that is saved by itself, as pickled networks keep their tensors."""
+    value = read_legacy(data)
+    if not isinstance(value, np.ndarray):
+        raise ValueError(f'a tensor of it has something other than numbers; {_DAMAGED}')
+    return value
+
+
+def view(numbers: object, arguments: tuple) -> np.ndarray:
+    """A tensor as torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, ...) makes it of a flat array."""
+    offset, sizes, strides = arguments[:3] if len(arguments) >= 3 else (None,) * 3
+    if not isinstance(numbers, np.ndarray) or not isinstance(sizes, tuple) or not isinstance(strides, tuple):
+        raise ValueError(f'a tensor is badly described; {_DAMAGED}')
+    return _view(numbers, offset, sizes, strides)
 
 
 def _storages_behind(data: memoryview, position: int, storages: dict[str, _Storage]) -> dict[str, np.ndarray]:
@@ -120,16 +138,22 @@ class _Tensors:
         self._tensor_bytes = _MAX_SHARING * file_size
 
     def load(self, data: memoryview, start: int) -> tuple[object, int]:
-        names = {
+        value, position = unpickling.load(data, start, self._names(), self._storage)
+        if isinstance(value, _Storage) and self._find:  # saved by itself
+            value = self._arrays[value.key]
+        return value, position
+
+    def _names(self) -> dict[str, object]:
+        return {
             'torch._utils._rebuild_tensor': Function(self._tensor),
             'torch._utils._rebuild_tensor_v2': Function(self._tensor),
             'torch._utils._rebuild_parameter': Function(_first),
             'torch.Size': Function(_first),
             'torch.device': Function(lambda arguments: arguments),
             'collections.OrderedDict': Function(unpickling.ordered_dict),
+            'argparse.Namespace': unpickling.inert('argparse.Namespace'),
             **_STORAGE_TYPES,
         }
-        return unpickling.load(data, start, names, self._storage)
 
     def _storage(self, identity: object) -> _Storage:
         storage = _described(identity)

@@ -24,6 +24,20 @@ class Function:
     run: Callable[[tuple], object]
 
 
+@dataclass
+class Object:
+    """What a file makes of a class: the class's name, what it was called with and the state it was given, all inert."""
+
+    name: str
+    arguments: tuple = ()
+    state: object = None
+
+
+def inert(name: str) -> Function:
+    """A name that a file may call to make an object."""
+    return Function(lambda arguments: Object(name, arguments))
+
+
 def quote(text: str) -> str:
     """Text of the file as it can be shown on one line: printable, at most 80 characters, in quotes."""
     return ascii(text if len(text) <= 80 else text[:77] + '...')
@@ -170,9 +184,14 @@ class _Machine:
         self.push(function.run(arguments))
 
     def build(self) -> None:
-        """Attributes for an object: only dictionaries get any here (a state_dict's `_metadata`), and need none."""
-        self.pop()
-        self.top(dict)
+        """The state of an object. Dictionaries need none (a state_dict's `_metadata`)."""
+        state, target = self.pop(), self.pop()
+        self.push(target)
+        if type(target) is Object:
+            target.state = state
+        elif type(target) is not dict:
+            found = type(target).__name__
+            raise ValueError(f'its pickle gives a state to a {found}, which has none; the file is damaged or hostile.')
 
     def persistent_id(self) -> None:
         if self.persistent is None:
@@ -213,8 +232,8 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], object]] = {
     ord('U'): lambda m: m.push(m.block('<B').decode('latin-1')),  # text of Python 2
     ord('T'): lambda m: m.push(m.block('<I').decode('latin-1')),
     ord('C'): lambda m: m.push(m.block('<B')),
-    ord('B'): lambda m: m.push(m.block('<I')),
-    0x8E: lambda m: m.push(m.block('<Q')),
+    ord('B'): lambda m: m.push(m.take(m.number('<I'))),  # large: a view
+    0x8E: lambda m: m.push(m.take(m.number('<Q'))),
     # Containers.
     ord(')'): lambda m: m.push(()),
     0x85: lambda m: m.push(tuple(m.pop_several(1))),
@@ -225,6 +244,8 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], object]] = {
     ord('a'): lambda m: m.append(m.pop_several(1)),
     ord('e'): lambda m: m.append(m.pop_marked()),
     ord('}'): lambda m: m.push({}),
+    0x8F: lambda m: m.push([]),  # a set, whose order and uniqueness nobody needs
+    0x90: lambda m: m.append(m.pop_marked()),
     ord('s'): lambda m: m.set_items(m.pop_several(2)),
     ord('u'): lambda m: m.set_items(m.pop_marked()),
     # The memo.
@@ -237,6 +258,7 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], object]] = {
     ord('c'): lambda m: m.name(m.line(), m.line()),
     0x93: lambda m: m.name(*m.pop_several(2)),
     ord('R'): lambda m: m.call(),
+    0x81: lambda m: m.call(),  # NEWOBJ: cls.__new__(cls, *arguments)
     ord('b'): lambda m: m.build(),
     ord('Q'): lambda m: m.persistent_id(),
 }
