@@ -9,13 +9,13 @@ import jax
 import numpy as np
 
 from mgan_jax import files
-from mgan_jax.models import pggan, vgg
+from mgan_jax.models import alexnet, pggan, vgg
 from mgan_jax.models.checkpoint import ocp
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
 
 FORMAT_VERSION = 1
-BUILDERS: dict[str, Callable] = {'pggan': pggan.build, 'vgg': vgg.build}
+BUILDERS: dict[str, Callable] = {'pggan': pggan.build, 'vgg': vgg.build, 'alexnet': alexnet.build}
 _DEMO = Path(__file__).parent.parent / 'demo'
 EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor'}
 
