@@ -1,7 +1,7 @@
 """State dicts: named arrays as a file holds them, and the network that a name mapping makes of them."""
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def take(state: State, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     return array
 
 
-def refuse_left_over(state: State, used: Collection[str], network: str) -> None:
+def refuse_left_over(state: Iterable[str], used: Collection[str], network: str) -> None:
     """ValueError if the file has names that the network does not use: then it is another network."""
     left = [name for name in state if name not in used]
     if left:
@@ -72,8 +72,6 @@ def refuse_left_over(state: State, used: Collection[str], network: str) -> None:
 def describe(state: State) -> str:
     """What a state dict looks like, for a message about one that is not recognised."""
     names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
-    if all(name.startswith('lin') for name in names):
-        return 'the heads of LPIPS, which are not converted on their own yet'
     if any(name.startswith('synthesis.') for name in names):
         return 'a StyleGAN or StyleGAN2 generator, which is not converted yet'
     return f'{len(names)} tensors such as {", ".join(map(quote, names[:3]))}'
