@@ -11,19 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from converters import formats, pggan, states, stylegan, stylegan2, vgg
+from converters import alexnet, formats, lpips, pggan, states, stylegan, stylegan2, vgg
 from converters.states import Network, State
 from converters.unpickling import quote
 from mgan_jax import files, models
 
-MAPPINGS: dict[str, ModuleType] = {
+MAPPINGS: dict[str, ModuleType] = {  # each has recognise(state) and convert(state)
     'pggan': pggan,
     'stylegan': stylegan,
     'stylegan2': stylegan2,
     'vgg': vgg,
-}  # each has recognise(state) and convert(state)
-
-_KNOWN = 'a PGGAN, StyleGAN or StyleGAN2 generator, VGG-16 or VGG-19'
+    'alexnet': alexnet,
+    'lpips': lpips,
+}
+_KNOWN = 'a PGGAN, StyleGAN or StyleGAN2 generator, VGG-16, VGG-19, AlexNet or heads of LPIPS'
 _AVERAGES = ('Gs', 'G_ema', 'g_ema')  # names of the moving average of a generator, which is the one to use
 
 
@@ -84,13 +85,22 @@ def _check(directory: Path, digest: str) -> float:
     model, params = models.load(directory)
     if _digest(params) != digest:
         raise ValueError('what was written differs from what was read when it is loaded; the disk may be failing.')
-    if isinstance(model, models.Generator):
-        output = jax.jit(model.generate)(params, jax.random.normal(jax.random.key(0), (1, model.latent_dim)))
-    else:
-        output = jax.jit(model.features, static_argnums=2)(params, jnp.zeros((1, 32, 32, 3)), model.layers[-1])
+    output = jax.jit(lambda params: _sample(model, params))(params)
     if not jnp.isfinite(output).all():
         raise ValueError('the network makes NaN or infinite numbers of an ordinary input; its weights are not usable.')
     return float(output.mean())
+
+
+def _sample(model: models.Generator | models.Extractor | models.Lpips, params: dict) -> jax.Array:
+    """What a network makes of a fixed input."""
+    match model:
+        case models.Generator():
+            return model.generate(params, jax.random.normal(jax.random.key(0), (1, model.latent_dim)))
+        case models.Extractor():
+            return model.features(params, jnp.zeros((1, 32, 32, 3)), model.layers[-1])
+        case models.Lpips():
+            maps = [jnp.ones((1, 1, 1, channels)) for channels in model.channels]
+            return model.distance(params, maps, [0 * x for x in maps])
 
 
 def _digest(params: dict) -> str:

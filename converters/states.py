@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,12 +88,12 @@ class Tensors:
 
     def finish(self, network: str) -> None:
         """ValueError if the state has tensors that the network did not take: then it is another network."""
-        left = [name for name, value in self.state.items() if name not in self._used and isinstance(value, np.ndarray)]
-        if left:
-            raise ValueError(f'the tensor {quote(left[0])} ({len(left)} in all) does not belong to a {network}.')
+        refuse_left_over(
+            [name for name, value in self.state.items() if isinstance(value, np.ndarray)], self._used, network
+        )
 
 
-def refuse_left_over(state: State, used: Collection[str], network: str) -> None:
+def refuse_left_over(state: Iterable[str], used: Collection[str], network: str) -> None:
     """ValueError if the file has names that the network does not use: then it is another network."""
     left = [name for name in state if name not in used]
     if left:
@@ -119,8 +119,6 @@ def channel_rule(channels: Sequence[int], resolutions: Sequence[int]) -> dict[st
 def describe(state: State) -> str:
     """What a state dict looks like, for a message about one that is not recognised."""
     names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
-    if all(name.startswith('lin') for name in names):
-        return 'the heads of LPIPS, which are not converted on their own yet'
     if any('FromRGB' in name or 'fromrgb' in name for name in names):
         return 'a discriminator'
     return f'{len(names)} tensors such as {", ".join(map(quote, names[:3]))}'

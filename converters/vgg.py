@@ -29,7 +29,8 @@ def convert(state: State) -> Network:
 
 
 def _is_torchvision(state: State) -> bool:
-    return 'features.0.weight' in state and 'features.0.bias' in state
+    first = state.get('features.0.weight')
+    return isinstance(first, np.ndarray) and first.shape[2:] == (3, 3) and 'features.0.bias' in state
 
 
 def _is_normalised(state: State) -> bool:
@@ -42,8 +43,12 @@ def _torchvision(state: State) -> Network:
     if any(name.endswith('.running_mean') for name in state):
         raise ValueError('it is a VGG with batch normalisation (_bn); the plain VGG-16 or VGG-19 is expected.')
     state = {name: value for name, value in state.items() if not name.startswith('classifier.')}
-    preprocessing = {'kernel': np.diag(1 / _STD).astype(np.float32), 'bias': (-_MEAN / _STD).astype(np.float32)}
-    return _network(state, 'features.{}'.format, 0, 2, preprocessing, 'zero')
+    return _network(state, 'features.{}'.format, 0, 2, imagenet_input(), 'zero')
+
+
+def imagenet_input() -> dict[str, np.ndarray]:
+    """ImageNet normalisation of RGB in [0, 1] as a 1x1 convolution."""
+    return {'kernel': np.diag(1 / _STD).astype(np.float32), 'bias': (-_MEAN / _STD).astype(np.float32)}
 
 
 def _normalised(state: State) -> Network:

@@ -1,4 +1,7 @@
-"""Losses of an inversion, one number per image: L(x1, x2) = ||x1 - x2||^2 + ||phi(x1) - phi(x2)||_1 (equation 5)."""
+"""Losses of an inversion, one number per image: L(x1, x2) = ||x1 - x2||^2 + ||phi(x1) - phi(x2)||_1 (equation 5).
+
+The second term may be any other distance of `perceptual`, such as LPIPS.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,10 +12,11 @@ from jax import Array
 from mgan_jax import composition, resize, tasks
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
+from mgan_jax.perceptual import Distance, features
 
 
 class Target(NamedTuple):
-    """What stays the same over an image's optimisation. pixels [B h w c], features phi(pixels) or None."""
+    """What stays the same over an image's optimisation. pixels [B h w c], features: what phi sees in them, or None."""
 
     observation: Any
     pixels: Array
@@ -22,6 +26,7 @@ class Target(NamedTuple):
 class Objective(NamedTuple):
     """objective(codes, observation, params, vgg) -> loss [B], in two parts so that a loop does the first only once:
 
+    vgg: the weights of the perceptual distance, the extractor's, or (the extractor's, the heads) for LPIPS.
     prepare(observation, params, vgg) -> (Target, params, vgg); evaluate(codes, Target, params, vgg) -> [B].
     """
 
@@ -37,11 +42,6 @@ def mean_squared(x: Array, y: Array) -> Array:
     return jnp.mean(jnp.square(x - y), axis=(1, 2, 3))
 
 
-def mean_absolute(x: Array, y: Array) -> Array:
-    """Mean over pixels and channels of |x - y|: [B h w c], [B h w c] -> [B]."""
-    return jnp.mean(jnp.abs(x - y), axis=(1, 2, 3))
-
-
 def objective(
     generator: Generator,
     task: tasks.Task,
@@ -53,27 +53,31 @@ def objective(
     extractor: Extractor | None = None,
     extractor_layer: str = 'relu3_3',
     extractor_size: int | None = 256,
+    distance: Distance | None = None,
 ) -> Objective:
     """The loss of codes against an observation, through the task's degradation (equations 4 to 8).
 
     pixel, perceptual: weights of the two terms, each a mean (0.001 and relu3_3 at 256 pixels are the released code's;
     the paper writes sums and conv4_3). extractor_size: pixels a side that images are resized to, None for no resizing.
+    distance: another perceptual term than that of `extractor` and `extractor_layer`, such as
+    `perceptual.lpips(extractor, lpips)`, whose weights then stand in the place of vgg.
     """
-    if perceptual and extractor is None:
+    if distance is None and extractor is not None:
+        distance = features(extractor, extractor_layer)
+    if perceptual and distance is None:
         raise ValueError(
             f'the perceptual weight is {perceptual}, but there is no extractor; give one, or the weight 0.'
         )
-    extract = None if extractor is None else extractor.features
+    phi = distance if perceptual else None
 
-    def phi(images: Array, vgg: Any) -> Any:
-        if extract is None or not perceptual:
+    def see(images: Array, vgg: Any) -> Any:
+        if phi is None:
             return None
-        sized = images if extractor_size is None else resize.nearest(images, extractor_size)
-        return extract(vgg, sized, extractor_layer)
+        return phi.describe(vgg, images if extractor_size is None else resize.nearest(images, extractor_size))
 
     def prepare(observation, params, vgg=None):
         pixels = tasks.target(observation)
-        return Target(observation, pixels, phi(pixels, vgg)), params, vgg
+        return Target(observation, pixels, see(pixels, vgg)), params, vgg
 
     def evaluate(codes, target: Target, params, vgg=None):
         image = composition.compose(generator, params, codes, layer=layer, space=space)  # x_inv
@@ -84,8 +88,8 @@ def objective(
                 f'the observation has the shape {list(given)}; this task makes {list(wanted)} of an image.'
             )
         loss = pixel * mean_squared(observed, target.pixels)
-        if perceptual:
-            loss += perceptual * mean_absolute(phi(observed, vgg), target.features)
+        if phi is not None:
+            loss += perceptual * phi.compare(vgg, see(observed, vgg), target.features)
         return loss
 
     return Objective(prepare, evaluate)

@@ -4,6 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from mgan_jax import perceptual
+from mgan_jax.models.extractor import Extractor
+from mgan_jax.models.lpips import Lpips
+
 
 def psnr(x: Array, y: Array) -> Array:
     """Peak signal-to-noise ratio in dB, 10 log10(peak^2 / mean (x - y)^2) with a peak of 2: -> [B]."""
@@ -24,6 +28,18 @@ def ssim(x: Array, y: Array) -> Array:
     c1, c2 = 0.01**2, 0.03**2
     similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     return jnp.mean(similarity / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)), axis=(1, 2, 3))
+
+
+def lpips(x: Array, y: Array, extractor: Extractor, params: dict, lpips: Lpips, heads: dict) -> Array:
+    """LPIPS v0.1 with the extractor and the heads that are given, see `perceptual.lpips`: -> [B], 0 for equal images.
+
+    Images of three channels or one, of the extractor's least size or larger. ValueError for heads of another network.
+    """
+    if x.shape != y.shape:
+        raise ValueError(
+            f'images of the shapes {list(x.shape)} and {list(y.shape)} are given; equal shapes are wanted.'
+        )
+    return perceptual.lpips(extractor, lpips)((params, heads), x, y)
 
 
 def _blur(x: Array) -> Array:

@@ -35,6 +35,60 @@ def imagenet_input() -> dict:
     return {'kernel': np.float32(np.diag(1 / std)), 'bias': np.float32(-mean / std)}
 
 
+def convolve(x, kernel, bias, stride=1, padding=1) -> np.ndarray:
+    """Convolution with zero padding, then ReLU, tap by tap: [B H W C_in], [k k C_in C] -> [B h w C]."""
+    side = kernel.shape[0]
+    x = np.pad(np.asarray(x, np.float64), ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    height, width = ((size - side) // stride + 1 for size in x.shape[1:3])
+    total = np.zeros((len(x), height, width, kernel.shape[3])) + bias
+    for i in range(side):
+        for j in range(side):
+            total += x[:, i:, j:][:, ::stride, ::stride][:, :height, :width] @ kernel[i, j]
+    return np.maximum(total, 0)
+
+
+def max_pool(x, side, stride=2) -> np.ndarray:
+    """The largest of side x side pixels, where they fit: [B H W C] -> [B h w C]."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(1, 2))
+    return windows[:, ::stride, ::stride].max(axis=(4, 5))
+
+
+def normalised(params, images) -> np.ndarray:
+    return (np.asarray(images, np.float64) + 1) / 2 @ params['input']['kernel'] + params['input']['bias']
+
+
+def alexnet_maps(params, images) -> list[np.ndarray]:
+    """relu1 to relu5 of torchvision's AlexNet, parameters channels last."""
+    x, maps = normalised(params, images), []
+    for number, (stride, padding) in enumerate([(4, 2), (1, 2), (1, 1), (1, 1), (1, 1)], 1):
+        x = max_pool(x, 3) if number in (2, 3) else x
+        x = convolve(x, **params[f'conv{number}'], stride=stride, padding=padding)
+        maps.append(x)
+    return maps
+
+
+def vgg_maps(params, images, depths) -> list[np.ndarray]:
+    """The last layer of every block of a VGG with zero padding."""
+    x, maps = normalised(params, images), []
+    for block, depth in enumerate(depths, 1):
+        x = max_pool(x, 2) if block > 1 else x
+        for place in range(1, depth + 1):
+            x = convolve(x, **params[f'conv{block}_{place}'])
+        maps.append(x)
+    return maps
+
+
+def lpips(maps_x, maps_y, heads) -> np.ndarray:
+    """LPIPS v0.1 from feature maps [B h w C] and one weight [C] per channel of each: [B]."""
+    total = np.zeros(len(maps_x[0]))
+    for x, y, weight in zip(maps_x, maps_y, heads, strict=True):
+        for b in range(len(x)):
+            for u, v in zip(x[b].reshape(-1, len(weight)), y[b].reshape(-1, len(weight)), strict=True):
+                u, v = u / (np.sqrt(np.sum(u * u)) + 1e-10), v / (np.sqrt(np.sum(v * v)) + 1e-10)
+                total[b] += np.sum(weight * (u - v) ** 2) / (x.shape[1] * x.shape[2])
+    return total
+
+
 def relative_error(x, y) -> float:
     """Largest difference over the largest value."""
     return float(np.max(np.abs(np.asarray(x) - y)) / np.max(np.abs(y)))

@@ -5,10 +5,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from mgan_jax import composition, losses, tasks
+from mgan_jax import composition, inversion, losses, perceptual, tasks
+from mgan_jax.models import lpips
 from mgan_jax.models.extractor import Extractor
+from tests.references import lpips as reference_lpips
 
 BATCH, CODES, LATENT, SIZE = 3, 2, 4, 6
 
@@ -99,11 +102,10 @@ def test_default_weights_and_layer():
     assert calls == ['first', 'first']
 
 
-def test_means():
+def test_mean_squared():
     x, y = draw(2, 3, 4, 5), draw(2, 3, 4, 5, seed=1)
     difference = np.asarray(x) - np.asarray(y)
     np.testing.assert_allclose(losses.mean_squared(x, y), np.mean(difference**2, axis=(1, 2, 3)), rtol=1e-5)
-    np.testing.assert_allclose(losses.mean_absolute(x, y), np.mean(np.abs(difference), axis=(1, 2, 3)), rtol=1e-5)
 
 
 def slope_of(objective, codes, observation):
@@ -140,6 +142,46 @@ def test_the_target_is_prepared_once():
     values = [objective.evaluate(CODES_AT, *arguments) for _ in range(3)]
     assert len(calls) == 4
     np.testing.assert_array_equal(values[0], objective(CODES_AT, observation, PARAMS, VGG))
+
+
+def toy_lpips():
+    """LPIPS of one stage: the features of `toy_extractor`, with a weight for each of the seven channels."""
+    calls = []
+    extractor = toy_extractor(calls)._replace(
+        features=lambda params, images, names: tuple(toy_extractor(calls).features(params, images, n) for n in names),
+        stages=('second',),
+    )
+    heads = {'second': jnp.arange(7.0)}
+    return perceptual.lpips(extractor, lpips.build(['second'], [7])), (VGG, heads), calls
+
+
+def test_lpips_as_the_perceptual_term():
+    distance, weights, calls = toy_lpips()
+    objective = losses.objective(
+        Linear(), tasks.inpaint(HOLE), layer=2, pixel=2.0, perceptual=0.5, distance=distance, extractor_size=4
+    )
+    observation = tasks.inpaint(HOLE).degrade(INPUT)
+    x, y = (phi(image * (1 - HOLE), 4) for image in (inverted(), np.asarray(INPUT)))
+    expected = 2.0 * np.mean(((inverted() - np.asarray(INPUT)) * (1 - HOLE)) ** 2, axis=(1, 2, 3))
+    expected += 0.5 * reference_lpips([x], [y], [np.arange(7)])
+    np.testing.assert_allclose(objective(CODES_AT, observation, PARAMS, weights), expected, rtol=1e-5)
+    assert calls == ['second', 'second']
+    arguments = objective.prepare(observation, PARAMS, weights)
+    objective.evaluate(CODES_AT, *arguments)
+    assert len(calls) == 4
+    assert jax.tree.leaves(arguments[0].features)[0].shape == (BATCH, 4, 4, 7)
+    slope = jax.jit(jax.grad(lambda c, *rest: jnp.sum(objective(c, *rest))))(CODES_AT, observation, PARAMS, weights)
+    assert all(np.isfinite(leaf).all() and leaf.any() for leaf in jax.tree.leaves(slope))
+
+
+def test_an_inversion_with_lpips_compiles_once_and_descends():
+    distance, weights, _ = toy_lpips()
+    objective = losses.objective(Linear(), tasks.reconstruct(), layer=2, pixel=0, perceptual=1.0, distance=distance)
+    optimizer = optax.adam(0.05)
+    step = inversion.make_step(objective, optimizer)
+    state, trace = inversion.run(step, inversion.init(CODES_AT, optimizer), INPUT, PARAMS, weights, num_steps=20)
+    assert (trace['loss'][-1] < 0.9 * trace['loss'][0]).all()
+    assert step.update._cache_size() == step.prepare._cache_size() == 1
 
 
 @pytest.mark.parametrize('extractor', [None, 'unused'])

@@ -1,14 +1,21 @@
 """Metrics against the stored values of their original implementations and against their definitions."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgan_jax import metrics
-from tests.references import stored
+from converters.convert import convert
+from mgan_jax import metrics, models
+from mgan_jax.models import vgg
+from mgan_jax.models.lpips import build as build_lpips
+from tests import references, toy
+from tests.references import stored, vgg16_params
 
 REFERENCE = stored('vgg16_lpips_metrics')
+HEADS = os.environ.get('MGAN_LPIPS_HEADS')
 
 
 def draw(*shape, seed=0):
@@ -19,6 +26,31 @@ def draw(*shape, seed=0):
 def test_values_of_the_original_implementation(name):
     found = jax.jit(getattr(metrics, name))(REFERENCE['a'], REFERENCE['b'])
     np.testing.assert_allclose(found, REFERENCE[name], rtol=0, atol=1e-4)
+
+
+@pytest.mark.skipif(not HEADS, reason='MGAN_LPIPS_HEADS names no file of LPIPS heads for VGG-16 (vgg.pth)')
+def test_lpips_of_the_original_implementation(tmp_path):
+    convert(HEADS, tmp_path / 'heads')
+    lpips, heads = models.load(tmp_path / 'heads')
+    compute = jax.jit(lambda x, y, params, heads: metrics.lpips(x, y, vgg.build(), params, lpips, heads))
+    found = compute(REFERENCE['a'], REFERENCE['b'], vgg16_params(), heads)
+    np.testing.assert_allclose(found, REFERENCE['lpips_vgg'], rtol=0, atol=1e-4)
+
+
+def test_lpips_is_the_distance_of_its_networks():
+    extractor, params = toy.extractor()
+    lpips = build_lpips(extractor.stages, (4, 8))
+    heads = {'relu1_1': jnp.arange(4.0), 'relu2_1': jnp.arange(8.0)}
+    x, y = jnp.asarray(draw(2, 8, 6, 3)), jnp.asarray(draw(2, 8, 6, 3, seed=1))
+    found = metrics.lpips(x, y, extractor, params, lpips, heads)
+    params = jax.tree.map(np.asarray, params)
+    maps = [references.vgg_maps(params, image, (1, 1)) for image in (x, y)]
+    np.testing.assert_allclose(found, references.lpips(*maps, [np.arange(4), np.arange(8)]), rtol=1e-4)
+    np.testing.assert_array_equal(metrics.lpips(x, x, extractor, params, lpips, heads), 0)
+    with pytest.raises(
+        ValueError, match=r'shapes \[2, 8, 6, 3\] and \[1, 8, 6, 3\] are given; equal shapes are wanted'
+    ):
+        metrics.lpips(x, y[:1], extractor, params, lpips, heads)
 
 
 def test_psnr_by_its_definition():

@@ -9,9 +9,9 @@ from jax import Array, lax
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
-def conv(x: Array, kernel: Array, padding='SAME') -> Array:
-    """Plain convolution: [B H W C_in], [k k C_in C_out] -> [B H W C_out]."""
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT)
+def conv(x: Array, kernel: Array, padding='SAME', stride: int = 1) -> Array:
+    """Plain convolution: [B H W C_in], [k k C_in C_out] -> [B H W C_out], H and W divided by the stride."""
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
 
 
 def add_bias(x: Array, bias: Array) -> Array:

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from mgan_jax import files
-from mgan_jax.models import pggan, stylegan, stylegan2, vgg
+from mgan_jax.models import alexnet, lpips, pggan, stylegan, stylegan2, vgg
 from mgan_jax.models.checkpoint import ocp
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
+from mgan_jax.models.lpips import Lpips
 
 FORMAT_VERSION = 1
 BUILDERS: dict[str, Callable] = {
@@ -20,12 +21,14 @@ BUILDERS: dict[str, Callable] = {
     'stylegan': stylegan.build,
     'stylegan2': stylegan2.build,
     'vgg': vgg.build,
+    'alexnet': alexnet.build,
+    'lpips': lpips.build,
 }
 _DEMO = Path(__file__).parent.parent / 'demo'
 EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor'}
 
 
-def load(name: str | os.PathLike) -> tuple[Generator, dict] | tuple[Extractor, dict]:
+def load(name: str | os.PathLike) -> tuple[Generator, dict] | tuple[Extractor, dict] | tuple[Lpips, dict]:
     """A model and its weights. name: a model directory, or an embedded one: 'demo', 'demo-extractor'.
 
     Raises ValueError with one sentence if it is not there or is not what its `model.json` says.

@@ -6,13 +6,14 @@ pixels (ImageNet normalisation for torchvision's weights).
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
 from mgan_jax.models.convolution import add_bias, conv
-from mgan_jax.models.extractor import Extractor
+from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
 
 
 class _Conv(nn.Module):
@@ -33,7 +34,7 @@ class _Conv(nn.Module):
         return nn.relu(add_bias(self.conv(reflected, kernel, 'VALID'), bias))
 
 
-class _Pixelwise(nn.Module):
+class Pixelwise(nn.Module):
     """A linear map of the last axis: [... C_in] -> [... C]."""
 
     channels: int
@@ -54,30 +55,31 @@ class VGG(nn.Module):
     conv: Callable = conv
 
     def setup(self):
-        self.input = _Pixelwise(3)
+        self.input = Pixelwise(3)
         for block, (depth, channels) in enumerate(zip(self.depths, self.channels, strict=True), 1):
             for place in range(1, depth + 1):
                 setattr(self, f'conv{block}_{place}', _Conv(channels, self.padding, self.conv))
         if self.num_attributes:
-            self.head = _Pixelwise(self.num_attributes)
+            self.head = Pixelwise(self.num_attributes)
 
     @property
     def layers(self) -> tuple[str, ...]:
         return tuple(f'relu{block}_{i}' for block, depth in enumerate(self.depths, 1) for i in range(1, depth + 1))
 
-    def features(self, images: Array, layer: str) -> Array:
-        x = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3)))
-        for name in self.layers[: self.layers.index(layer) + 1]:
+    def features(self, images: Array, names: Sequence[str]) -> tuple[Array, ...]:
+        x, maps = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3))), {}
+        for name in self.layers[: max(map(self.layers.index, names)) + 1]:
             if name.endswith('_1') and name != 'relu1_1':
                 x = nn.max_pool(x, (2, 2), strides=(2, 2))
-            x = getattr(self, name.replace('relu', 'conv'))(x)
-        return x
+            maps[name] = x = getattr(self, name.replace('relu', 'conv'))(x)
+        return tuple(maps[name] for name in names)
 
     def attributes(self, images: Array) -> Array:
-        return nn.sigmoid(self.head(self.features(images, self.layers[-1]).mean(axis=(1, 2))))
+        (last,) = self.features(images, self.layers[-1:])
+        return nn.sigmoid(self.head(last.mean(axis=(1, 2))))
 
-    def __call__(self, images: Array) -> Array:
-        return self.attributes(images) if self.num_attributes else self.features(images, self.layers[-1])
+    def __call__(self, images: Array) -> Any:
+        return self.attributes(images) if self.num_attributes else self.features(images, self.layers[-1:])
 
 
 def build(
@@ -102,24 +104,22 @@ def build(
         side = 2 ** (len(depths) + 1)
         return module.init(key, jnp.zeros((1, side, side, 3)))['params']
 
-    def features(params, images, layer):
-        if layer not in module.layers:
-            raise ValueError(f"layer '{layer}' is given; this extractor has {', '.join(module.layers)}.")
-        _check_size(images, int(layer[4]))
-        return module.apply({'params': params}, images, layer, method='features')
+    def compute(params, images, names):
+        check_size(images, max(int(name[4]) for name in names))
+        return module.apply({'params': params}, images, names, method='features')
 
     def tell(params, images):
-        if not attributes:
-            raise ValueError('this extractor was not trained to tell attributes; it has only features.')
-        _check_size(images, len(depths))
+        check_size(images, len(depths))
         return module.apply({'params': params}, images, method='attributes')
 
-    def _check_size(images: Array, block: int) -> None:
-        least = 2 ** (block - 1) * (1 if padding == 'zero' else 2)
-        if min(images.shape[1:3]) < least:
-            size = 'x'.join(map(str, images.shape[1:3]))
-            raise ValueError(
-                f'images of {size} pixels are too small for block {block}: it needs {least} pixels a side.'
-            )
+    def check_size(images: Array, block: int) -> None:
+        require_size(images, 2 ** (block - 1) * (1 if padding == 'zero' else 2), f'block {block}')
 
-    return Extractor(features, module.layers, init, tell, tuple(attributes))
+    return Extractor(
+        one_or_several(module.layers, compute),
+        module.layers,
+        init,
+        tell if attributes else no_attributes,
+        tuple(attributes),
+        tuple(f'relu{block}_{depth}' for block, depth in enumerate(depths, 1)),
+    )

@@ -49,3 +49,20 @@ def normalised_vgg(seed=0) -> dict[str, np.ndarray]:
         state[f'{number}.weight'], state[f'{number}.bias'] = draw(c, c_in, 3, 3), draw(c)
         c_in = c
     return state
+
+
+def alexnet(divisor=16, seed=0) -> dict[str, np.ndarray]:
+    """torchvision's layout, with fewer channels, and something for the classifier."""
+    draw, c_in, state = normal(seed), 3, {}
+    for number, c, side in ((0, 64, 11), (3, 192, 5), (6, 384, 3), (8, 256, 3), (10, 256, 3)):
+        c //= divisor
+        state[f'features.{number}.weight'] = draw(c, c_in, side, side) * np.float32(np.sqrt(2 / (side**2 * c_in)))
+        state[f'features.{number}.bias'] = draw(c) * np.float32(0.1)
+        c_in = c
+    return state | {'classifier.1.weight': draw(4, c_in), 'classifier.1.bias': draw(4)}
+
+
+def lpips(channels=(64, 128, 256, 512, 512), seed=0) -> dict[str, np.ndarray]:
+    """The layout of the heads of LPIPS v0.1."""
+    draw = normal(seed)
+    return {f'lin{k}.model.1.weight': np.abs(draw(1, c, 1, 1)) for k, c in enumerate(channels)}

@@ -53,6 +53,19 @@ def test_vgg(tmp_path, state):
     assert report.architecture == 'vgg' and np.isfinite(report.sample)
 
 
+def test_alexnet_and_lpips_heads(tmp_path):
+    report = convert(write(tmp_path / 'alexnet.pth', foreign_states.alexnet()), tmp_path / 'alexnet')
+    extractor, params = models.load(tmp_path / 'alexnet')
+    assert isinstance(extractor, models.Extractor) and report.architecture == 'alexnet' and np.isfinite(report.sample)
+    assert params['conv2']['kernel'].shape == (5, 5, 4, 12)
+    state = foreign_states.lpips()
+    report = convert(write(tmp_path / 'heads.pth', state), tmp_path / 'heads')
+    lpips, heads = models.load(tmp_path / 'heads')
+    assert isinstance(lpips, models.Lpips) and report.architecture == 'lpips' and report.num_parameters == 1472
+    assert report.sample == pytest.approx(sum(weight.sum() for weight in state.values()), rel=1e-5)
+    np.testing.assert_array_equal(heads['relu3_3'], state['lin2.model.1.weight'].ravel())
+
+
 def test_existing_destinations(tmp_path):
     destination = tmp_path / 'model'
     source = write(tmp_path / 'small.pth', foreign_states.pggan(resolution=8))
@@ -134,8 +147,7 @@ def test_architecture_can_be_insisted_on():
 @pytest.mark.parametrize(
     'state, message',
     [
-        ({'synthesis.layer0.weight': W, 'mapping.dense0.bias': W}, 'StyleGAN.* not converted yet'),
-        ({'lin0.model.1.weight': W, 'lin1.model.1.weight': W}, 'heads of LPIPS.* not converted on their own yet'),
+        ({'4x4/Dense0/weight': W, 'FromRGB_lod0/bias': W}, 'it holds a discriminator; a PGGAN'),
         ({'1.weight': W, '1.bias': W}, "2 tensors such as '1.weight', '1.bias'"),
         ({'a\n\x1b[0m': W}, r"1 tensors such as 'a\\n\\x1b\[0m'"),
     ],
@@ -150,5 +162,7 @@ def test_every_mapping_recognises_only_its_own():
         ('pggan', foreign_states.pggan()),
         ('vgg', foreign_states.vgg()),
         ('vgg', foreign_states.normalised_vgg()),
+        ('alexnet', foreign_states.alexnet()),
+        ('lpips', foreign_states.lpips()),
     ):
         assert [key for key, mapping in conversion.MAPPINGS.items() if mapping.recognise(state)] == [name]

@@ -71,6 +71,20 @@ def test_every_layer_against_numpy(padding, mode):
         assert relative_error(found, expected) < 1e-5
 
 
+def test_several_layers_are_one_pass_in_the_order_asked_for():
+    extractor = vgg.build(depths=(1, 2), channels=(4, 4))
+    params, x, asked = draw_weights(extractor.init), jnp.asarray(images(1, 8, 8, 3)), ('relu2_1', 'relu1_1')
+    program = str(jax.make_jaxpr(extractor.features, static_argnums=2)(params, x, asked))
+    assert program.count('conv_general_dilated[') == 2
+    for name, found in zip(asked, extractor.features(params, x, asked), strict=True):
+        np.testing.assert_array_equal(found, extractor.features(params, x, name))
+
+
+def test_stages_are_the_last_layers_of_the_blocks():
+    assert vgg.build().stages == ('relu1_2', 'relu2_2', 'relu3_3', 'relu4_3', 'relu5_3')
+    assert vgg.build(depths=(2, 2, 4, 4, 4)).stages[2:] == ('relu3_4', 'relu4_4', 'relu5_4')
+
+
 def test_gray_images_count_as_three_equal_channels():
     extractor = vgg.build(depths=(1, 1), channels=(4, 4))
     params, x = draw_weights(extractor.init), images(1, 8, 8, 1)

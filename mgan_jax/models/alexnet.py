@@ -1,0 +1,85 @@
+"""AlexNet's convolutions as torchvision has them (Krizhevsky 2014, arXiv 1404.5997), computed only as deep as needed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from mgan_jax.models.convolution import add_bias, conv
+from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
+from mgan_jax.models.vgg import Pixelwise
+
+
+class _Shape(NamedTuple):
+    """A convolution: its kernel's side, stride and padding; pooled: after a 3x3 max pooling of stride 2.
+
+    least: pixels a side of the smallest image of which something is left.
+    """
+
+    side: int
+    stride: int
+    padding: int
+    pooled: bool
+    least: int
+
+
+SHAPES = (
+    _Shape(11, 4, 2, False, 7),
+    _Shape(5, 1, 2, True, 15),
+    _Shape(3, 1, 1, True, 31),
+    _Shape(3, 1, 1, False, 31),
+    _Shape(3, 1, 1, False, 31),
+)
+LAYERS = tuple(f'relu{i}' for i in range(1, len(SHAPES) + 1))
+
+
+class _Conv(nn.Module):
+    """Convolution with zero padding, bias, ReLU: [B H W C_in] -> [B h w C]."""
+
+    shape: _Shape
+    channels: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        side, stride, padding, *_ = self.shape
+        kernel = self.param('kernel', nn.initializers.he_normal(), (side, side, x.shape[-1], self.channels))
+        bias = self.param('bias', nn.initializers.zeros, (self.channels,))
+        return nn.relu(add_bias(conv(x, kernel, 2 * ((padding, padding),), stride), bias))
+
+
+class AlexNet(nn.Module):
+    """Five convolutions; layers are named relu1 to relu5."""
+
+    channels: tuple[int, ...]
+
+    def setup(self):
+        self.input = Pixelwise(3)
+        for i, (shape, channels) in enumerate(zip(SHAPES, self.channels, strict=True), 1):
+            setattr(self, f'conv{i}', _Conv(shape, channels))
+
+    def __call__(self, images: Array, names: Sequence[str] = LAYERS) -> tuple[Array, ...]:
+        x, maps = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3))), {}
+        for name, shape in zip(LAYERS[: max(map(LAYERS.index, names)) + 1], SHAPES, strict=False):
+            if shape.pooled:
+                x = nn.max_pool(x, (3, 3), strides=(2, 2))
+            maps[name] = x = getattr(self, name.replace('relu', 'conv'))(x)
+        return tuple(maps[name] for name in names)
+
+
+def build(channels: Sequence[int] = (64, 192, 384, 256, 256)) -> Extractor:
+    """The extractor as pure functions, layers relu1 to relu5. channels: of each convolution; ValueError unless five."""
+    if len(channels) != len(SHAPES):
+        raise ValueError(f'{len(channels)} channel numbers are given; an AlexNet has {len(SHAPES)} convolutions.')
+    module = AlexNet(tuple(channels))
+
+    def init(key):
+        return module.init(key, jnp.zeros((1, SHAPES[-1].least, SHAPES[-1].least, 3)))['params']
+
+    def compute(params, images, names):
+        deepest = max(names, key=LAYERS.index)
+        require_size(images, SHAPES[LAYERS.index(deepest)].least, deepest)
+        return module.apply({'params': params}, images, names)
+
+    return Extractor(one_or_several(LAYERS, compute), LAYERS, init, no_attributes, stages=LAYERS)
