@@ -66,3 +66,33 @@ def lpips(channels=(64, 128, 256, 512, 512), seed=0) -> dict[str, np.ndarray]:
     """The layout of the heads of LPIPS v0.1."""
     draw = normal(seed)
     return {f'lin{k}.model.1.weight': np.abs(draw(1, c, 1, 1)) for k, c in enumerate(channels)}
+
+
+def rosinality(nvidia: dict[str, np.ndarray]) -> dict:
+    """The layout of rosinality's StyleGAN2 with the weights of a network in NVIDIA's layout."""
+    state: dict[str, np.ndarray] = {'input.input': nvidia['synthesis.b4.const'][None]}
+    for i in range(sum(name.startswith('mapping.fc') for name in nvidia) // 2):
+        state |= {f'style.{i + 1}.{kind}': nvidia[f'mapping.fc{i}.{kind}'] for kind in ('weight', 'bias')}
+    resolutions = [r for r in (4, 8, 16, 32, 64) if f'synthesis.b{r}.conv1.weight' in nvidia]
+    layers = [(r, i) for r in resolutions for i in (0, 1) if (r, i) != (4, 0)]
+    for number, (r, i) in enumerate(layers):
+        ours, theirs = 'conv1' if number == 0 else f'convs.{number - 1}', f'synthesis.b{r}.conv{i}'
+        state |= {
+            f'{ours}.conv.weight': nvidia[f'{theirs}.weight'][None],
+            f'{ours}.conv.modulation.weight': nvidia[f'{theirs}.affine.weight'],
+            f'{ours}.conv.modulation.bias': nvidia[f'{theirs}.affine.bias'],
+            f'{ours}.noise.weight': np.reshape(nvidia[f'{theirs}.noise_strength'], 1),
+            f'{ours}.activate.bias': nvidia[f'{theirs}.bias'],
+            f'noises.noise_{number}': nvidia[f'{theirs}.noise_const'][None, None],
+        }
+        if i == 0:
+            state[f'{ours}.conv.blur.kernel'] = np.outer((1, 3, 3, 1), (1, 3, 3, 1)).astype(np.float32) / 16
+    for number, r in enumerate(resolutions):
+        ours, theirs = 'to_rgb1' if number == 0 else f'to_rgbs.{number - 1}', f'synthesis.b{r}.torgb'
+        state |= {
+            f'{ours}.conv.weight': nvidia[f'{theirs}.weight'][None],
+            f'{ours}.conv.modulation.weight': nvidia[f'{theirs}.affine.weight'],
+            f'{ours}.conv.modulation.bias': nvidia[f'{theirs}.affine.bias'],
+            f'{ours}.bias': nvidia[f'{theirs}.bias'].reshape(1, 3, 1, 1),
+        }
+    return {'g_ema': state, 'latent_avg': nvidia['mapping.w_avg']}
