@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from tests.converters.torch_writer import Parameter, Pickle, Raw, call, legacy_file
+from tests.converters.torch_writer import Pickle, Raw, call, legacy_file
 
 __all__ = ['Raw', 'call', 'nvidia', 'network_array', 'tensor', 'tf', 'dumps']
 
@@ -14,6 +14,8 @@ def dumps(value, protocol: int = 2) -> bytes:
 
 
 def put(value) -> bytes:
+    if isinstance(value, Raw):
+        return value.instructions
     if isinstance(value, np.ndarray):
         return network_array(value).instructions
     if isinstance(value, bytes):
@@ -70,7 +72,3 @@ def nvidia(tensors: dict, children: dict | None = None, **state) -> Raw:
     own = {'_parameters': tensors, '_buffers': {}, '_modules': children or {}, **state}
     meta = {'type': 'class', 'version': 6, 'module_src': 'import os; os.abort()', 'class_name': 'G', 'state': own}
     return Raw(b'ctorch_utils.persistence\n_reconstruct_persistent_obj\n' + put((meta,)) + b'R')
-
-
-def parameter(array: np.ndarray) -> Parameter:
-    return Parameter(array)
