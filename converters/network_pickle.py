@@ -4,6 +4,7 @@ text in them is compiled.
 NumPy arrays and tensors become arrays that are views of the file; everything else stays an `Object` of a name and a state.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -34,7 +35,7 @@ def array(value: object) -> np.ndarray | None:
     if type(state) is not tuple or len(state) != 5:
         raise ValueError(f'an array is badly described; {_DAMAGED}')
     _, shape, dtype, by_columns, raw = state
-    numbers = np.frombuffer(_raw(raw), _dtype(dtype))
+    numbers = _numbers(raw, dtype)
     if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
         raise ValueError(f'an array has a shape that no array has; {_DAMAGED}')
     if math.prod(shape) != numbers.size:
@@ -42,12 +43,15 @@ def array(value: object) -> np.ndarray | None:
     return numbers.reshape(shape, order='F' if by_columns is True else 'C')
 
 
-def plain(value: object, depth: int = 4) -> object:
-    """Settings without anything but numbers, texts, and dictionaries of them; None stands for everything else."""
+def plain(value: object, depth: int = 2) -> object:
+    """Settings without anything but numbers, texts, and dictionaries of them; None stands for everything else.
+
+    At most 100 to a dictionary, since dictionaries may hold one another many times.
+    """
     if isinstance(value, str | int | float | bool):
         return value
     if type(value) is dict and depth:
-        return {str(key): plain(item, depth - 1) for key, item in list(value.items())[:1000]}
+        return {str(key): plain(item, depth - 1) for key, item in itertools.islice(value.items(), 100)}
     return None
 
 
@@ -59,6 +63,13 @@ def _dtype(value: object) -> np.dtype:
     return np.dtype(('>' if order == '>' else '<') + str(value.arguments[0]))
 
 
+def _numbers(raw: object, dtype: object) -> np.ndarray:
+    numbers, kind = _raw(raw), _dtype(dtype)
+    if len(numbers) % kind.itemsize:
+        raise ValueError(f'an array of it has {len(numbers)} bytes, which are no whole numbers; {_DAMAGED}')
+    return np.frombuffer(numbers, kind)
+
+
 def _raw(value: object) -> memoryview | bytes:
     if not isinstance(value, bytes | memoryview):
         raise ValueError(f'an array of it has no numbers; {_DAMAGED}')
@@ -67,7 +78,7 @@ def _raw(value: object) -> memoryview | bytes:
 
 def _scalar(arguments: tuple) -> np.ndarray:
     dtype, raw = arguments if len(arguments) == 2 else (None, None)
-    numbers = np.frombuffer(_raw(raw), _dtype(dtype))
+    numbers = _numbers(raw, dtype)
     if numbers.size != 1:
         raise ValueError(f'a number of it is badly described; {_DAMAGED}')
     return numbers.reshape(())

@@ -1,5 +1,6 @@
 """NVIDIA's PyTorch network pickles (stylegan2-ada and later): inert objects -> the tensors of each network by name."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ from converters import network_pickle
 from converters.network_pickle import PERSISTENT
 from converters.unpickling import Object
 
-_MAX_DEPTH, _MAX_MODULES = 8, 2000
+_MAX_DEPTH, _MAX_MODULES, _MAX_ITEMS = 8, 2000, 1000
 _DAMAGED = 'it is truncated or damaged, so download it again.'
 
 
@@ -33,10 +34,10 @@ def _state(network: object) -> dict[str, object]:
         if count > _MAX_MODULES:
             raise ValueError(f'a network of it has more than {_MAX_MODULES} modules; {_DAMAGED}')
         for kind in ('_parameters', '_buffers'):
-            for name, value in _dictionary(module, kind).items():
+            for name, value in itertools.islice(_dictionary(module, kind).items(), _MAX_ITEMS):
                 if (array := network_pickle.array(value)) is not None:
                     state[f'{path}{name}'] = array
-        own = {name: network_pickle.plain(value, 0) for name, value in module.items()}
+        own = {name: network_pickle.plain(value, 0) for name, value in itertools.islice(module.items(), _MAX_ITEMS)}
         attributes[path.rstrip('.')] = {name: value for name, value in own.items() if value is not None}
     return state | {'attributes': attributes}
 

@@ -9,6 +9,7 @@ from converters.network_pickle import TF_NETWORKS
 from converters.unpickling import Object
 
 _TRIPLE = ('G', 'D', 'Gs')  # Gs: the moving average of G
+_MAX_COMPONENTS = 8  # there are two, and a file may name the same one many times
 _DAMAGED = 'it is truncated or damaged, so download it again.'
 
 
@@ -46,7 +47,7 @@ def _state(network: object) -> dict[str, object]:
     settings = network_pickle.plain(description.get('static_kwargs'))
     kwargs: dict[str, object] = settings if isinstance(settings, dict) else {}
     components = description.get('components')
-    for name, component in components.items() if type(components) is dict else ():
+    for name, component in list(components.items())[:_MAX_COMPONENTS] if type(components) is dict else ():
         own = _described(component)
         state |= {f'{name}/{variable}': array for variable, array in _variables(own).items()}
         kwargs[str(name)] = network_pickle.plain(own.get('static_kwargs'))

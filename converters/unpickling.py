@@ -14,6 +14,7 @@ from typing import Any
 
 MAX_INSTRUCTIONS = 1_000_000  # a network of 500 tensors has about 20,000
 _STOP = 0x2E
+_COST = {str: 1, bytes: 1, memoryview: 1, tuple: 8, list: 32}  # bytes for each item that a function looks at
 _MAX_KEY = 2**60  # larger numbers can be made to collide in a dictionary
 
 
@@ -48,14 +49,15 @@ def load(
     start: int,
     names: Mapping[str, object],
     persistent: Callable[[object], object] | None = None,
+    most: int = MAX_INSTRUCTIONS,
 ) -> tuple[object, int]:
     """The value of the pickle that begins at byte `start` of `data`, and the position behind it.
 
     names: what 'module.name' stands for, a `Function` or any inert value; every other name is refused.
-    persistent: turns a persistent id into a value; it must check what it is given.
+    persistent: turns a persistent id into a value; it must check what it is given. most: instructions that it may have.
     """
     machine = _Machine(data, start, names, persistent)
-    return machine.run(), machine.position
+    return machine.run(most), machine.position
 
 
 def ordered_dict(arguments: tuple) -> dict:
@@ -81,9 +83,10 @@ class _Machine:
         self.stack: list = []
         self.marks: list[int] = []
         self.memo: dict[int, object] = {}
+        self.credit = 2 * len(data) + 100_000  # what functions may look at in all, in bytes
 
-    def run(self) -> object:
-        for _ in range(MAX_INSTRUCTIONS):
+    def run(self, most: int) -> object:
+        for _ in range(most):
             opcode = self.take(1)[0]
             if opcode == _STOP:
                 return self.pop()
@@ -93,7 +96,7 @@ class _Machine:
                     "need; save the network's state_dict() again with a current torch."
                 )
             _INSTRUCTIONS[opcode](self)
-        raise ValueError(f'its pickle has more than {MAX_INSTRUCTIONS} instructions; weight files have some thousands.')
+        raise ValueError(f'its pickle has more than {most} instructions; weight files have fewer.')
 
     # Reading.
 
@@ -181,6 +184,9 @@ class _Machine:
         function, arguments = self.pop_several(2)
         if type(function) is not Function or type(arguments) is not tuple:
             raise ValueError('its pickle calls something that cannot be called; the file is damaged or hostile.')
+        self.credit -= sum(_COST[type(item)] * len(item) for item in arguments if type(item) in _COST)
+        if self.credit < 0:
+            raise ValueError('its pickle uses the same data again and again, as no weight file does; it is hostile.')
         self.push(function.run(arguments))
 
     def build(self) -> None:

@@ -44,20 +44,36 @@ def laughs(depth: int) -> bytes:
 
 
 def cyclic_modules() -> bytes:
-    """A module that has itself as a child."""
-    meta = b'}q\x01(' + w.put('state') + b'}q\x02(' + w.put('_modules') + b'}q\x03uu'
-    module = b'ctorch_utils.persistence\n_reconstruct_persistent_obj\n' + meta + b'\x85Rq\x04'
-    cycle = b'0h\x03' + w.put('self') + b'h\x04s0h\x04'
-    return b'\x80\x02' + module + cycle + b'.'
+    """A module that gets itself as a child after it was made."""
+    state = b'}(' + w.put('_modules') + b'}q\x01' + w.put('_parameters') + b'}u'
+    module = b'ctorch_utils.persistence\n_reconstruct_persistent_obj\n}(' + w.put('state') + state + b'u\x85Rq\x02'
+    return b'\x80\x02}(' + w.put('G_ema') + module + w.put('x') + b'h\x01' + w.put('self') + b'h\x02su.'
 
 
 def many_modules() -> bytes:
     """Each level has its child four times: 4^8 modules from a few bytes."""
-    module = w.nvidia({}).instructions + b'q\x00'
+    body = w.put('0') + w.nvidia({}).instructions + b'q\x00'
     for level in range(8):
         below = Raw(b'h' + bytes([level]))
-        module += b'0' + w.nvidia({}, dict.fromkeys('abcd', below)).instructions + b'q' + bytes([level + 1])
-    return b'\x80\x02' + module + b'.'
+        children = dict.fromkeys('abcd', below)
+        body += w.put(str(level + 1)) + w.nvidia({}, children).instructions + b'q' + bytes([level + 1])
+    return b'\x80\x02}(' + body + b'u.'
+
+
+def wide_settings() -> bytes:
+    """Dictionaries of 1000 names that all stand for the next one."""
+    body = b'}q\x00'
+    for level in range(5):
+        names = b''.join(w.put(str(i)) + b'h' + bytes([level]) for i in range(1000))
+        body += b'}(' + names + b'uq' + bytes([level + 1])
+    settings = b'(' + body + b't'
+    return dumps((Raw(settings), w.tf({}, static_kwargs=Raw(b'h\x05'))))
+
+
+def same_list_again() -> bytes:
+    """A long list that is made a dictionary of again and again."""
+    pairs = b'](' + b''.join(w.put((str(i), i)) for i in range(20_000)) + b'eq\x00'
+    return b'\x80\x02' + pairs + b'(' + b'ccollections\nOrderedDict\nh\x00\x85R' * 20_000 + b't.'
 
 
 def zip_with(names: list[str], content=b'x', compression=zipfile.ZIP_STORED) -> bytes:
@@ -135,7 +151,7 @@ HOSTILE = {
     'class that is replaced': dumps(Raw(b'ctfutil\nNetwork\n}b')),
     'protocol 0': b'cos\nsystem\n(S"touch CANARY"\ntR.',
     'memo before it is filled': b'\x80\x02h\x05.',
-    'empty stack': b'\x80\x020.',
+    'empty stack': b'\x80\x02R.',
     'mark without items': b'\x80\x02t.',
     'list in itself': b'\x80\x02]q\x00h\x00a.',
     'network in itself': b'\x80\x02' + w.tf({}).instructions + b'q\x00(h\x00h\x00h\x00t.',
@@ -145,6 +161,8 @@ HOSTILE = {
     'dictionary of colliding keys': dumps({str(i): i for i in range(3)} | {2**61 - 1 + 2**64: 1}),
     'cycle of modules': cyclic_modules(),
     'many modules': many_modules(),
+    'settings of settings': wide_settings(),
+    'the same list again': same_list_again(),
     'array of objects': network(kind='O8'),
     'array of records': network(kind='V8'),
     'array of texts': network(kind='U4'),
