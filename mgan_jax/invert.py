@@ -128,6 +128,8 @@ def _summary(rows: list[dict], out: Path) -> str:
         text += f', PSNR {np.mean(psnr):.2f} dB'
     if before := [row['input_psnr'] for row in done if 'input_psnr' in row]:
         text += f' (inputs {np.mean(before):.2f} dB)'
+    if lpips := [row['lpips'] for row in done if 'lpips' in row]:
+        text += f', LPIPS {np.mean(lpips):.4f}'
     reasons = ''.join(f'\n  {row["name"]}: {row["status"]}' for row in rows if row['status'] != results.DONE)
     return f'{text}: {out}{reasons}'
 

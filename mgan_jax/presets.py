@@ -26,9 +26,11 @@ FIELDS: dict[str, Any] = {
     'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
     'keep': 'best',  # which iterate becomes the result: 'best' or 'last'
     'pixel': 1.0,  # weight of the mean squared difference
-    'perceptual': 0.001,  # weight of the mean absolute difference of features
+    'perceptual': 0.001,  # weight of the perceptual loss
     'extractor_layer': 'relu3_3',
     'extractor_size': 256,  # pixels a side that the extractor sees
+    'lpips': '',  # a model directory of LPIPS heads: metrics.csv tells the LPIPS of each result
+    'perceptual_loss': 'features',  # mean absolute difference of one layer's features, or 'lpips'
     'batch_size': 8,
     'seed': 0,
 }
@@ -75,6 +77,7 @@ DEMO: dict[str, Any] = {
 DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
 DEMO_TASK_FIELDS = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
 
+CHOICES = {'optimizer': ('adam', 'sgd'), 'keep': ('best', 'last'), 'perceptual_loss': ('features', 'lpips')}
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
 
 
@@ -124,6 +127,15 @@ def require_values(settings: dict) -> None:
             f'the perceptual weight is {settings["perceptual"]}, but no extractor was given; set --config.extractor to a '
             'model directory, or --config.perceptual=0 to do without.'
         )
+    if settings['lpips'] and not settings['extractor']:
+        raise ValueError(
+            f"the LPIPS heads '{settings['lpips']}' were given, but no extractor; set --config.extractor to the VGG-16 or "
+            'AlexNet that they are for.'
+        )
+    if settings['perceptual_loss'] == 'lpips' and not settings['lpips']:
+        raise ValueError(
+            "perceptual_loss is 'lpips', but no heads were given; set --config.lpips to a model directory of LPIPS heads."
+        )
     if not settings['out']:
         raise ValueError('no output folder was given; set --config.out.')
     if not settings['images'].strip(' ,'):
@@ -138,6 +150,6 @@ def require_values(settings: dict) -> None:
         raise ValueError('pixel and perceptual are both 0, which leaves no loss; give one of them a weight.')
     if not 0 <= settings['seed'] < 2**32:
         raise ValueError(f'seed is {settings["seed"]}; a whole number from 0 to {2**32 - 1} is wanted.')
-    for name, wanted in (('optimizer', ('adam', 'sgd')), ('keep', ('best', 'last'))):
+    for name, wanted in CHOICES.items():
         if settings[name] not in wanted:
             raise ValueError(f"{name} is '{settings[name]}'; '{wanted[0]}' or '{wanted[1]}' is wanted.")

@@ -1,11 +1,10 @@
 """From settings to written results: what a run needs is checked and loaded once, then images go through in batches."""
 
 import importlib.metadata
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,20 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from mgan_jax import cases, composition, inversion, losses, masks, metrics, models, presets, results, sources, tasks
+from mgan_jax import (
+    cases,
+    composition,
+    inversion,
+    losses,
+    masks,
+    metrics,
+    models,
+    networks,
+    presets,
+    results,
+    sources,
+    tasks,
+)
 from mgan_jax.errors import sentence
 
 BUNDLED = Path(__file__).parent / 'demo' / 'images'
@@ -22,33 +34,33 @@ BAR = '{percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}'
 
 
 class Job(NamedTuple):
-    """A run, checked and ready to start. finish(state, observation, params) -> (inversion, result), [B R R C]."""
+    """A run, checked and ready to start. finish(state, observation, params) -> (inversion, result), [B R R C].
+
+    vgg: the weights of the perceptual loss. lpips(result, target): [B R R C] twice -> [B], None without heads.
+    """
 
     settings: dict
     sources: list[sources.Source]
     generator: models.Generator
     params: dict
-    vgg: dict | None
+    vgg: Any
     optimizer: optax.GradientTransformation
     step: inversion.Step
     finish: jax.stages.Wrapped
+    lpips: Callable | None
 
 
 def prepare(settings: dict) -> Job:
     """Checks everything that can be checked before the first image. ValueError with one sentence."""
     presets.require_values(settings)
-    generator, params = models.load(os.path.expanduser(settings['generator']))
-    if not isinstance(generator, models.Generator):
-        raise ValueError(f"generator '{settings['generator']}' holds a feature extractor; a generator is wanted.")
-    if settings['task'] == 'colorize' and generator.image_channels != 3:
-        raise ValueError(f"generator '{settings['generator']}' makes grey images; one that makes colours is wanted.")
-    extractor, vgg = _load_extractor(settings) if settings['perceptual'] else (None, None)
+    generator, params = networks.load_generator(settings)
+    distance, vgg, lpips = networks.load_perception(settings, generator.resolution)
     found = sources.find(settings['images'], BUNDLED)
     size = (generator.resolution, generator.resolution)
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
-    chosen = {name: settings[name] for name in ('pixel', 'perceptual', 'extractor_layer', 'extractor_size')}
+    chosen = {name: settings[name] for name in ('pixel', 'perceptual', 'extractor_size')}
     place = {name: settings[name] for name in ('layer', 'space')}
-    objective = losses.objective(generator, task, extractor=extractor, **chosen, **place)
+    objective = losses.objective(generator, task, distance=distance, **chosen, **place)
     optimizer = _optimizer(settings)
 
     def finish(codes, observation, params):
@@ -62,20 +74,7 @@ def prepare(settings: dict) -> Job:
     blank = jnp.zeros((1, *size, generator.image_channels))
     jax.eval_shape(rehearse, jax.random.key(0), blank)  # shapes only: raises what the networks and the task object to
     step = inversion.make_step(objective, optimizer)
-    return Job(settings, found, generator, params, vgg, optimizer, step, jax.jit(finish))
-
-
-def _load_extractor(settings: dict) -> tuple[models.Extractor, dict]:
-    name, layer, size = (settings[field] for field in ('extractor', 'extractor_layer', 'extractor_size'))
-    extractor, vgg = models.load(os.path.expanduser(name))
-    if not isinstance(extractor, models.Extractor):
-        raise ValueError(f"extractor '{name}' holds a generator; a feature extractor is wanted.")
-    try:
-        jax.eval_shape(lambda image: extractor.features(vgg, image, layer), jnp.zeros((1, size, size, 3)))
-    except ValueError as error:
-        given = f"extractor '{name}' cannot give extractor_layer '{layer}' at extractor_size {size}"
-        raise ValueError(f'{given}: {error}') from error
-    return extractor, vgg
+    return Job(settings, found, generator, params, vgg, optimizer, step, jax.jit(finish), lpips)
 
 
 def _optimizer(settings: dict) -> optax.GradientTransformation:
@@ -145,7 +144,7 @@ def _restore_batch(
             yield case.source, None
             continue
         row = {'name': case.source.name, 'status': _status(int(failed_at[i])), 'loss': float(loss[i])}
-        row |= _measure(case, restored[i][None]) | {'steps': job.settings['steps'], 'seconds': seconds}
+        row |= _measure(job, case, restored[i][None]) | {'steps': job.settings['steps'], 'seconds': seconds}
         pictures = {'input': _picture(case), 'result': restored[i], 'inversion': inverted[i]}
         if case.target is not None:
             pictures['target'] = case.target[0]
@@ -192,12 +191,14 @@ def _status(failed_at: int) -> str:
     return f'the loss became infinite or NaN at step {failed_at}; this is the best iterate before'
 
 
-def _measure(case: cases.Case, restored: jax.Array) -> dict[str, float]:
+def _measure(job: Job, case: cases.Case, restored: jax.Array) -> dict[str, float]:
     if case.target is None:
         return {}
     values = {'psnr': metrics.psnr(restored, case.target), 'input_psnr': metrics.psnr(case.naive, case.target)}
     if restored.shape[1] >= 11:
         values['ssim'] = metrics.ssim(restored, case.target)
+    if job.lpips is not None:
+        values['lpips'] = job.lpips(restored, case.target)
     return {name: round(float(value[0]), 4) for name, value in values.items() if np.isfinite(value[0])}
 
 

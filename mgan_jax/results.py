@@ -14,7 +14,7 @@ import numpy as np
 from mgan_jax import files, images
 from mgan_jax.sources import Source
 
-COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'input_psnr', 'steps', 'seconds')
+COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'lpips', 'input_psnr', 'steps', 'seconds')
 DONE = 'done'
 NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size')
 

@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
 from mgan_jax import invert, models
-from mgan_jax.models import pggan, vgg
+from mgan_jax.models import lpips, pggan, vgg
 
 ROOT = Path(invert.__file__).parent.parent
 SIDE = 16
@@ -39,7 +39,7 @@ def optimization(on):
 
 
 def make_folder(folder):
-    """Writes the networks generator, grey, broken (NaN weights) and extractor, and the folder photos of five images."""
+    """Writes the networks generator, grey, broken (NaN weights), extractor, its heads and other_heads, and the folder photos of five images."""
     shape = {'resolution': SIDE, 'latent_dim': 8, 'fmaps_base': 128, 'fmaps_max': 16}
     for name, channels in (('generator', 3), ('grey', 1), ('broken', 3)):
         configuration = shape | {'image_channels': channels}
@@ -49,6 +49,9 @@ def make_folder(folder):
         models.save(folder / name, 'pggan', configuration, params)
     small = {'depths': [1, 1], 'channels': [4, 4]}
     models.save(folder / 'extractor', 'vgg', small, jax.jit(vgg.build(**small).init)(jax.random.key(1)))
+    for name, channels in (('heads', [4, 4]), ('other_heads', [4, 5])):
+        configuration = {'layers': ['relu1_1', 'relu2_1'], 'channels': channels}
+        models.save(folder / name, 'lpips', configuration, lpips.build(**configuration).init(jax.random.key(2)))
     (folder / 'photos').mkdir()
     for number in range(5):
         photo(number).save(folder / 'photos' / f'photo{number}.png')

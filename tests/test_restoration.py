@@ -11,7 +11,7 @@ import optax
 import pytest
 from PIL import Image
 
-from mgan_jax import composition, images, inversion, invert, losses, masks, models, presets, results, tasks
+from mgan_jax import composition, images, inversion, invert, losses, masks, metrics, models, presets, results, tasks
 from tests.small_runs import (
     FILES,
     SIDE,
@@ -312,6 +312,41 @@ def test_upstream_preset_is_the_released_codes_descent(folder, tmp_path):
     np.testing.assert_allclose(found[0], state.codes.latents[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found[1], state.codes.alpha[0], rtol=1e-5, atol=1e-6)
     assert float(table(out)[0]['loss']) == pytest.approx(float(trace['loss'][-1, 0]), rel=1e-5)
+
+
+def test_lpips_in_the_table(base, folder, tmp_path, capsys):
+    """Measured between the result and the target as they are, here with the released code's loss."""
+    out, image = tmp_path / 'out', folder / 'photos' / 'photo0.png'
+    assert invert.main(arguments(folder, 'invert.py', out, lpips=folder / 'heads', images=image, perceptual=0)) == 0
+    (extractor, params), (lpips, heads) = (models.load(folder / name) for name in ('extractor', 'heads'))
+    result, target = (images.read(out / 'photo0' / f'{title}.png').pixels[None] for title in ('result', 'target'))
+    expected = metrics.lpips(result, target, extractor, params, lpips, heads)[0]
+    assert float(table(out)[0]['lpips']) == pytest.approx(float(expected), rel=0.05)
+    assert f', LPIPS {float(table(out)[0]["lpips"]):.4f}' in capsys.readouterr().out
+    assert table(base[0])[0]['lpips'] == ''
+
+
+def test_lpips_as_the_perceptual_loss(folder, tmp_path):
+    """The run's loss is that of the objective with LPIPS."""
+    out, path = tmp_path / 'out', folder / 'photos' / 'photo0.png'
+    fields = {'lpips': folder / 'heads', 'perceptual_loss': 'lpips', 'perceptual': 0.5, 'images': path}
+    fields |= {'extractor_layer': 'unused', 'keep': 'last', 'steps': 1, 'batch_size': 1}
+    assert invert.main(arguments(folder, 'invert.py', out, **fields)) == 0
+
+    generator, generator_params = models.load(folder / 'generator')
+    (extractor, params), (lpips, heads) = (models.load(folder / name) for name in ('extractor', 'heads'))
+    target = images.read(path, SIDE).pixels[None]
+    key = jax.random.fold_in(jax.random.key(0), zlib.crc32(target.tobytes()))
+    codes = composition.init(key[None], generator, generator_params, batch=1, num_codes=2, layer=3)
+    image = composition.compose(generator, generator_params, codes, layer=3)
+    expected = np.mean(np.square(image - target))
+    expected += 0.5 * metrics.lpips(image, target, extractor, params, lpips, heads)[0]
+    assert float(table(out)[0]['loss']) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_lpips_heads_without_an_extractor(folder, tmp_path, capsys):
+    command = arguments(folder, 'invert.py', tmp_path / 'out', lpips=folder / 'heads', extractor='', perceptual=0)
+    assert 'were given, but no extractor; set --config.extractor' in refused(capsys, command)
 
 
 # Inputs

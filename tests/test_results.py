@@ -156,10 +156,10 @@ def test_table(tmp_path, source):
     rows = results.write_table(tmp_path, ['b', 'c', 'a', 'd'], {'c': 'no, "nothing"\nat all', 'a': 'done since'})
     assert [row['name'] for row in rows] == ['b', 'c', 'a']
     assert (tmp_path / 'metrics.csv').read_text() == (
-        'name,status,loss,psnr,ssim,input_psnr,steps,seconds\n'
-        'b,done,0.5,2.5,,,3,0.1\n'
-        'c,"no, ""nothing""\nat all",,,,,,\n'
-        'a,done,0.5,1.5,,,3,0.1\n'
+        'name,status,loss,psnr,ssim,lpips,input_psnr,steps,seconds\n'
+        'b,done,0.5,2.5,,,,3,0.1\n'
+        'c,"no, ""nothing""\nat all",,,,,,,\n'
+        'a,done,0.5,1.5,,,,3,0.1\n'
     )
 
 

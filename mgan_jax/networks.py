@@ -1,0 +1,82 @@
+"""The networks that a run's settings name, loaded and checked to fit each other before the first image."""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mgan_jax import models, perceptual
+
+KINDS = {
+    models.Generator: 'a generator',
+    models.Extractor: 'a feature extractor',
+    models.Lpips: 'a set of LPIPS heads',
+}
+
+
+class Perception(NamedTuple):
+    """distance, weights: the perceptual loss, None without one. lpips(x, y): [B R R C] twice -> [B], None without heads."""
+
+    distance: perceptual.Distance | None = None
+    weights: Any = None
+    lpips: Callable | None = None
+
+
+def load_generator(settings: dict) -> tuple[models.Generator, dict]:
+    """The generator and its weights. ValueError with one sentence if it cannot be used."""
+    generator, params = _load('generator', models.Generator, settings)
+    if settings['task'] == 'colorize' and generator.image_channels != 3:
+        raise ValueError(f"generator '{settings['generator']}' makes grey images; one that makes colours is wanted.")
+    return generator, params
+
+
+def load_perception(settings: dict, resolution: int) -> Perception:
+    """The extractor, and the LPIPS heads if there are any. ValueError with one sentence if they cannot be used.
+
+    resolution: pixels a side of the results that LPIPS measures; the loss sees `extractor_size`.
+    """
+    if not settings['perceptual'] and not settings['lpips']:
+        return Perception()
+    name, size, layer = (settings[field] for field in ('extractor', 'extractor_size', 'extractor_layer'))
+    extractor, params = _load('extractor', models.Extractor, settings)
+    distance, weights, measure = perceptual.features(extractor, layer), params, None
+    what = f"extractor '{name}' cannot give extractor_layer '{layer}' at extractor_size {size}"
+    if settings['lpips']:
+        lpips, both = _load_lpips(settings, extractor, params, resolution)
+        measure = functools.partial(jax.jit(lambda weights, x, y: lpips(weights, x, y)), both)
+        if settings['perceptual_loss'] == 'lpips':
+            distance, weights, what = lpips, both, f"extractor '{name}' cannot give LPIPS at extractor_size {size}"
+    if not settings['perceptual']:
+        return Perception(lpips=measure)
+    _rehearse(distance, weights, size, what)
+    return Perception(distance, weights, measure)
+
+
+def _load_lpips(settings: dict, extractor: models.Extractor, params: dict, resolution: int):
+    """-> LPIPS and its weights, which fit the extractor."""
+    lpips, heads = _load('lpips', models.Lpips, settings)
+    what = f"lpips '{settings['lpips']}' cannot be used with extractor '{settings['extractor']}'"
+    try:
+        distance = perceptual.lpips(extractor, lpips)
+    except ValueError as error:
+        raise ValueError(f'{what}: {error}') from error
+    _rehearse(distance, (params, heads), resolution, what)
+    return distance, (params, heads)
+
+
+def _load(field: str, kind: type, settings: dict) -> tuple[Any, dict]:
+    model, params = models.load(os.path.expanduser(settings[field]))
+    if not isinstance(model, kind):
+        raise ValueError(f"{field} '{settings[field]}' holds {KINDS[type(model)]}; {KINDS[kind]} is wanted.")
+    return model, params
+
+
+def _rehearse(distance: perceptual.Distance, weights: Any, size: int, what: str) -> None:
+    """Shapes only: raises what the networks object to in images of this size. what: the start of the sentence."""
+    try:
+        jax.eval_shape(distance.describe, weights, jnp.zeros((1, size, size, 3)))
+    except ValueError as error:
+        raise ValueError(f'{what}: {error}') from error

@@ -1,0 +1,54 @@
+"""The networks that settings name: what fits together, and what is loaded at all."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgan_jax import models, networks, presets
+from mgan_jax.models import alexnet, lpips
+from tests.small_runs import SIDE
+from tests.toy import draw_weights
+
+
+def settings(folder, **changes):
+    named = {'generator': f'{folder}/generator', 'extractor': f'{folder}/extractor', 'extractor_layer': 'relu2_1'}
+    return presets.settings('reconstruct', 'fast') | named | {'extractor_size': SIDE} | changes
+
+
+def test_nothing_is_loaded_that_is_not_needed(folder):
+    unused = settings(folder, extractor='/none', perceptual=0)
+    assert networks.load_perception(unused, SIDE) == networks.Perception()
+
+
+def test_features_are_the_perceptual_loss_unless_lpips_is_asked_for(folder):
+    x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)), jnp.float32)
+    features = networks.load_perception(settings(folder), SIDE)
+    assert features.lpips is None and features.distance.describe(features.weights, x).shape == (
+        2,
+        SIDE // 2,
+        SIDE // 2,
+        4,
+    )
+    measured = networks.load_perception(settings(folder, lpips=f'{folder}/heads'), SIDE)
+    assert measured.lpips(x, x[::-1]).shape == (2,)
+    both = networks.load_perception(settings(folder, lpips=f'{folder}/heads', perceptual_loss='lpips'), SIDE)
+    np.testing.assert_allclose(both.distance(both.weights, x, x[::-1]), both.lpips(x, x[::-1]), rtol=1e-5)
+
+
+def test_lpips_without_a_perceptual_loss(folder):
+    distance, weights, measure = networks.load_perception(settings(folder, lpips=f'{folder}/heads', perceptual=0), SIDE)
+    assert distance is weights is None and measure is not None
+
+
+@pytest.mark.parametrize('resolution, extractor_size', [(16, 64), (32, 16)])
+def test_images_too_small_for_lpips(folder, tmp_path, resolution, extractor_size):
+    configuration = {'channels': [4, 4, 4, 4, 4]}
+    models.save(tmp_path / 'alexnet', 'alexnet', configuration, draw_weights(alexnet.build(**configuration).init))
+    configuration |= {'layers': list(alexnet.LAYERS)}
+    models.save(tmp_path / 'heads', 'lpips', configuration, draw_weights(lpips.build(**configuration).init))
+    named = {'extractor': f'{tmp_path}/alexnet', 'lpips': f'{tmp_path}/heads', 'perceptual_loss': 'lpips'}
+    given = settings(folder, **named, extractor_size=extractor_size)
+    with pytest.raises(ValueError, match="extractor '.*alexnet'.*: images of 16x16 pixels are too small for relu5"):
+        networks.load_perception(given, resolution)
+    with pytest.raises(ValueError, match="^lpips '.*heads' cannot be used with extractor '.*extractor': the stages of"):
+        networks.load_perception(given | {'extractor': f'{folder}/extractor'}, resolution)
