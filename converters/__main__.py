@@ -24,6 +24,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('destination', metavar='DESTINATION', help='the model directory to make')
     parser.add_argument('--network', metavar='NAME', help='which network, if the file holds several')
     parser.add_argument('--architecture', choices=sorted(MAPPINGS), help='refuse a network of any other architecture')
+    parser.add_argument(
+        '--height', type=int, metavar='ROWS', help='rows of a non-square StyleGAN or StyleGAN2 (cars: 384)'
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace DESTINATION')
     return parser
 

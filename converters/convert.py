@@ -45,6 +45,7 @@ def convert(
     network: str | None = None,
     architecture: str | None = None,
     overwrite: bool = False,
+    height: int | None = None,
 ) -> Report:
     """Writes the network of the file `source` as the model directory `destination`, loads it back and checks it.
 
@@ -53,6 +54,8 @@ def convert(
     _check_destination(Path(source), Path(destination), overwrite)
     content = formats.read(Path(source))
     found = find_network(content.value, network, architecture)
+    if height is not None:
+        found = _cropped(found, height)
     report = Report(
         content.format,
         found.architecture,
@@ -66,6 +69,16 @@ def convert(
         models.write(folder, *found, origin)
         del content, found  # large, and what was written is loaded next
         return report._replace(sample=_check(folder, digest))
+
+
+def _cropped(found: Network, height: int) -> Network:
+    """A network whose images are the middle `height` rows: files of non-square networks do not say it."""
+    if found.architecture not in ('stylegan', 'stylegan2'):
+        raise ValueError(f'--height is for StyleGAN and StyleGAN2, and it holds a {found.architecture}; leave it out.')
+    side = found.configuration['resolution']
+    if not 1 <= height <= side or height % 2:
+        raise ValueError(f'--height {height} is given; an even number up to the {side} rows of the network is wanted.')
+    return found._replace(configuration=found.configuration | {'height': height})
 
 
 def _check_destination(source: Path, destination: Path, overwrite: bool) -> None:

@@ -14,7 +14,13 @@ from typing import Any
 
 MAX_INSTRUCTIONS = 1_000_000  # a network of 500 tensors has about 20,000
 _STOP = 0x2E
-_COST = {str: 1, bytes: 1, memoryview: 1, tuple: 8, list: 32}  # bytes for each item that a function looks at
+_COST: dict[Any, int] = {
+    str: 1,
+    bytes: 1,
+    memoryview: 1,
+    tuple: 8,
+    list: 32,
+}  # bytes for each item that a function looks at
 _MAX_KEY = 2**60  # larger numbers can be made to collide in a dictionary
 
 

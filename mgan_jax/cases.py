@@ -18,7 +18,7 @@ NO_HOLE = np.zeros((1, 1, 1), np.float32)
 class Case(NamedTuple):
     """One image to restore, as a batch of one: every array has the axis B = 1 first.
 
-    naive [1 R R C]: the input without any restoration at the target's size, to compare with. target: None if unknown.
+    naive [1 H W C]: the input without any restoration at the target's size, to compare with. target: None if unknown.
     number: of the image's content, for keys that depend on neither its name nor its place in the list.
     """
 
@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
 
 def make_task(settings: dict, mask: np.ndarray = NO_HOLE, noise: np.ndarray | None = None) -> tasks.Task:
-    """The task that a run's settings name; for inpainting and denoising with the mask [R R 1] of one image."""
+    """The task that a run's settings name; for inpainting and denoising with the mask [H W 1] of one image."""
     match settings['task']:
         case 'reconstruct':
             return tasks.reconstruct()
@@ -48,14 +48,15 @@ def make_task(settings: dict, mask: np.ndarray = NO_HOLE, noise: np.ndarray | No
 def read(source: Source, generator: Generator, settings: dict) -> Case:
     """Reads an image file and degrades it as the task says. ValueError with one sentence if it cannot be used."""
     low_res = settings.get('low_res', False)
-    side = generator.resolution // settings['factor'] if low_res else generator.resolution
-    photo = images.read(source.path, side)
+    height, width = generator.image_size
+    shrunk = settings['factor'] if low_res else 1
+    photo = images.read(source.path, (height // shrunk, width // shrunk))
     number = zlib.crc32(photo.pixels.tobytes())
     pixels = jnp.asarray(photo.pixels)[None]  # [1 H W 3]
     if generator.image_channels == 1:
         pixels = tasks.gray(pixels)
     if low_res:
-        return Case(source, pixels, _enlarged(pixels, generator.resolution), None, number)
+        return Case(source, pixels, _enlarged(pixels, generator.image_size), None, number)
     observation = _task_of(number, pixels, settings).degrade(pixels)
     unknown = settings.get('damaged', False) or (settings['task'] == 'colorize' and photo.grey)
     target = None if unknown else jnp.clip(pixels, -1, 1)
@@ -75,12 +76,12 @@ def _task_of(number: int, pixels: Array, settings: dict) -> tasks.Task:
 
 
 def _naive(observation: Any, generator: Generator) -> Array:
-    pixels = _enlarged(tasks.pixels(observation), generator.resolution)
+    pixels = _enlarged(tasks.pixels(observation), generator.image_size)
     return jnp.broadcast_to(pixels, (*pixels.shape[:3], generator.image_channels))
 
 
-def _enlarged(pixels: Array, side: int) -> Array:
-    """Bicubic enlargement, [1 h w C] -> [1 side side C]."""
-    if pixels.shape[1] == side:
+def _enlarged(pixels: Array, size: tuple[int, int]) -> Array:
+    """Bicubic enlargement, [1 h w C] -> [1 H W C]."""
+    if pixels.shape[1:3] == size:
         return pixels
-    return jnp.clip(jax.image.resize(pixels, (1, side, side, pixels.shape[-1]), 'cubic'), -1, 1)
+    return jnp.clip(jax.image.resize(pixels, (1, *size, pixels.shape[-1]), 'cubic'), -1, 1)

@@ -49,12 +49,13 @@ def init(
         raise ValueError(f'{keys.shape[0]} keys are given for a batch of {batch}; give one key, or one per image.')
     draw = jax.vmap(lambda k: jax.random.normal(k, (num_codes, generator.latent_dim), jnp.float32))
     z = draw(keys).reshape(batch * num_codes, -1)  # [B*N D]
-    if generator.styles is None:
+    styles = getattr(generator, 'styles', None)
+    if styles is None:
         latents, first_tail, noises = z, None, None
     else:
-        latents = generator.styles.to_space(params, z, layer, space)
-        first_tail = _copies(generator.styles.average(params, layer), batch) if tail else None
-        noises = tuple(_copies(image, batch) for image in generator.styles.noise(params)) if noise else None
+        latents = styles.to_space(params, z, layer, space)
+        first_tail = _copies(styles.average(params, layer), batch) if tail else None
+        noises = tuple(_copies(image, batch) for image in styles.noise(params)) if noise else None
     features = jax.eval_shape(lambda p, z: generator.features(p, z, stop=layer, space=space), params, latents)
     value = 1 / num_codes if alpha is None else alpha
     importance = jax.tree.map(lambda f: jnp.full((batch, num_codes, f.shape[-1]), value, jnp.float32), features)
@@ -77,9 +78,8 @@ def compose(generator: Generator, params: Any, codes: Codes, *, layer: int, spac
 
     composed = jax.tree.map(weigh, features, codes.alpha)
     tail = codes.tail
-    if tail is None and generator.styles is not None:
-        styles = generator.styles.of(params, latents, space)
-        tail = styles.reshape(b, n, -1).mean(axis=1)  # [B W]
+    if tail is None and (styles := getattr(generator, 'styles', None)) is not None:
+        tail = styles.of(params, latents, space).reshape(b, n, -1).mean(axis=1)  # [B W]
     noise = {} if codes.noise is None else {'noise': codes.noise}
     return generator.image(params, composed, start=layer, tail=tail, **noise)
 

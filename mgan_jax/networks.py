@@ -18,7 +18,7 @@ KINDS = {
 
 
 class Perception(NamedTuple):
-    """distance, weights: the perceptual loss, None without one. lpips(x, y): [B R R C] twice -> [B], None without heads."""
+    """distance, weights: the perceptual loss, None without one. lpips(x, y): [B H W C] twice -> [B], None without heads."""
 
     distance: perceptual.Distance | None = None
     weights: Any = None
@@ -28,15 +28,22 @@ class Perception(NamedTuple):
 def load_generator(settings: dict) -> tuple[models.Generator, dict]:
     """The generator and its weights. ValueError with one sentence if it cannot be used."""
     generator, params = _load('generator', models.Generator, settings)
+    return check_generator(generator, settings), params
+
+
+def check_generator(generator: models.Generator, settings: dict) -> models.Generator:
+    """The generator with the label that the settings ask for. ValueError with one sentence if it cannot be used."""
+    if settings['label'] >= 0:
+        generator = models.conditioned(generator, settings['label'])
     if settings['task'] == 'colorize' and generator.image_channels != 3:
         raise ValueError(f"generator '{settings['generator']}' makes grey images; one that makes colours is wanted.")
-    return generator, params
+    return generator
 
 
-def load_perception(settings: dict, resolution: int) -> Perception:
+def load_perception(settings: dict, image_size: tuple[int, int]) -> Perception:
     """The extractor, and the LPIPS heads if there are any. ValueError with one sentence if they cannot be used.
 
-    resolution: pixels a side of the results that LPIPS measures; the loss sees `extractor_size`.
+    image_size: (H, W) of the results that LPIPS measures; the loss sees `extractor_size`.
     """
     if not settings['perceptual'] and not settings['lpips']:
         return Perception()
@@ -45,17 +52,17 @@ def load_perception(settings: dict, resolution: int) -> Perception:
     distance, weights, measure = perceptual.features(extractor, layer), params, None
     what = f"extractor '{name}' cannot give extractor_layer '{layer}' at extractor_size {size}"
     if settings['lpips']:
-        lpips, both = _load_lpips(settings, extractor, params, resolution)
+        lpips, both = _load_lpips(settings, extractor, params, image_size)
         measure = functools.partial(jax.jit(lambda weights, x, y: lpips(weights, x, y)), both)
         if settings['perceptual_loss'] == 'lpips':
             distance, weights, what = lpips, both, f"extractor '{name}' cannot give LPIPS at extractor_size {size}"
     if not settings['perceptual']:
         return Perception(lpips=measure)
-    _rehearse(distance, weights, size, what)
+    _rehearse(distance, weights, (size, size), what)
     return Perception(distance, weights, measure)
 
 
-def _load_lpips(settings: dict, extractor: models.Extractor, params: dict, resolution: int):
+def _load_lpips(settings: dict, extractor: models.Extractor, params: dict, image_size: tuple[int, int]):
     """-> LPIPS and its weights, which fit the extractor."""
     lpips, heads = _load('lpips', models.Lpips, settings)
     what = f"lpips '{settings['lpips']}' cannot be used with extractor '{settings['extractor']}'"
@@ -63,7 +70,7 @@ def _load_lpips(settings: dict, extractor: models.Extractor, params: dict, resol
         distance = perceptual.lpips(extractor, lpips)
     except ValueError as error:
         raise ValueError(f'{what}: {error}') from error
-    _rehearse(distance, (params, heads), resolution, what)
+    _rehearse(distance, (params, heads), image_size, what)
     return distance, (params, heads)
 
 
@@ -74,9 +81,9 @@ def _load(field: str, kind: type, settings: dict) -> tuple[Any, dict]:
     return model, params
 
 
-def _rehearse(distance: perceptual.Distance, weights: Any, size: int, what: str) -> None:
+def _rehearse(distance: perceptual.Distance, weights: Any, size: tuple[int, int], what: str) -> None:
     """Shapes only: raises what the networks object to in images of this size. what: the start of the sentence."""
     try:
-        jax.eval_shape(distance.describe, weights, jnp.zeros((1, size, size, 3)))
+        jax.eval_shape(distance.describe, weights, jnp.zeros((1, *size, 3)))
     except ValueError as error:
         raise ValueError(f'{what}: {error}') from error

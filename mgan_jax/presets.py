@@ -18,7 +18,10 @@ FIELDS: dict[str, Any] = {
     'out': '',  # the folder of results
     'layer': 8,  # the composing layer l
     'num_codes': 20,  # N
-    'space': 'z',
+    'space': 'z',  # of the latent codes; generators with styles also have 'w' and 'w+'
+    'tail': 'learned',  # styles after the composing layer: 'learned', started from w_avg, or the codes' 'own'
+    'noise': False,  # optimise the noise images of a generator that has them, too
+    'label': -1,  # the class of the codes in the space z of a class-conditional generator, -1 for none
     'steps': 300,
     'optimizer': 'adam',  # Adam with cosine decay over the steps, or 'sgd' with constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
@@ -77,7 +80,12 @@ DEMO: dict[str, Any] = {
 DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
 DEMO_TASK_FIELDS = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
 
-CHOICES = {'optimizer': ('adam', 'sgd'), 'keep': ('best', 'last'), 'perceptual_loss': ('features', 'lpips')}
+CHOICES = {
+    'tail': ('learned', 'own'),
+    'optimizer': ('adam', 'sgd'),
+    'keep': ('best', 'last'),
+    'perceptual_loss': ('features', 'lpips'),
+}
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
 
 

@@ -34,9 +34,9 @@ BAR = '{percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}'
 
 
 class Job(NamedTuple):
-    """A run, checked and ready to start. finish(state, observation, params) -> (inversion, result), [B R R C].
+    """A run, checked and ready to start. finish(state, observation, params) -> (inversion, result), [B H W C].
 
-    vgg: the weights of the perceptual loss. lpips(result, target): [B R R C] twice -> [B], None without heads.
+    vgg: the weights of the perceptual loss. lpips(result, target): [B H W C] twice -> [B], None without heads.
     """
 
     settings: dict
@@ -50,13 +50,22 @@ class Job(NamedTuple):
     lpips: Callable | None
 
 
-def prepare(settings: dict) -> Job:
-    """Checks everything that can be checked before the first image. ValueError with one sentence."""
+def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None) -> Job:
+    """Checks everything that can be checked before the first image. ValueError with one sentence.
+
+    own: a generator of the caller's and its weights, instead of the one that the settings name.
+    """
+    if own is not None:
+        settings = settings | {'generator': settings['generator'] or "the caller's own"}
+    presets.require_fields(settings)
     presets.require_values(settings)
-    generator, params = networks.load_generator(settings)
-    distance, vgg, lpips = networks.load_perception(settings, generator.resolution)
+    if own is None:
+        generator, params = networks.load_generator(settings)
+    else:
+        generator, params = networks.check_generator(own[0], settings), own[1]
+    distance, vgg, lpips = networks.load_perception(settings, generator.image_size)
     found = sources.find(settings['images'], BUNDLED)
-    size = (generator.resolution, generator.resolution)
+    size = generator.image_size
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
     chosen = {name: settings[name] for name in ('pixel', 'perceptual', 'extractor_size')}
     place = {name: settings[name] for name in ('layer', 'space')}
@@ -91,8 +100,20 @@ def _n_squared(settings: dict) -> int:
 
 def _codes(keys: jax.Array, generator: models.Generator, params: dict, settings: dict) -> composition.Codes:
     alpha = 1 / _n_squared(settings) if settings['alpha_over_n'] else None
-    place = {name: settings[name] for name in ('num_codes', 'layer', 'space')}
-    return composition.init(keys, generator, params, batch=keys.shape[0], alpha=alpha, **place)
+    place = {name: settings[name] for name in ('num_codes', 'layer', 'space', 'noise')}
+    tail = settings['tail'] == 'learned'
+    return composition.init(keys, generator, params, batch=keys.shape[0], alpha=alpha, tail=tail, **place)
+
+
+def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:
+    """Everything that the command line does with these settings, for callers in Python: -> the rows of metrics.csv.
+
+    own: as in `prepare`. ValueError with one sentence if nothing was started; an image that fails has the reason in its row.
+    """
+    job = prepare(settings, own)
+    out = Path(settings['out']).expanduser()
+    results.start(out, job.settings, machine(), job.sources)
+    return results.write_table(out, [source.name for source in job.sources], restore(job, out))
 
 
 def restore(job: Job, out: Path) -> dict[str, str]:
@@ -150,7 +171,7 @@ def _restore_batch(
             pictures['target'] = case.target[0]
         own = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), codes)
         arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
-        yield case.source, results.Result(arrays, own.latents, own.alpha, row)
+        yield case.source, results.Result(arrays, _arrays(own), row)
 
 
 def _invert(job: Job, full: list[cases.Case], observation, count: int, bar: tqdm):
@@ -183,6 +204,12 @@ def _figures(job: Job, bar: tqdm, state, trace: dict, full: list[cases.Case], ob
         figures['PSNR'] = f'{float(jnp.mean(psnr)):.1f} dB'
     pace = 60 * bar.n / job.settings['steps'] / bar.format_dict['elapsed']
     return figures | {'images/min': f'{pace:.1f}'}
+
+
+def _arrays(codes: composition.Codes) -> dict[str, np.ndarray]:
+    """The arrays of codes by their names: latents, alpha, and tail, noise, or parts such as alpha_rgb where there are any."""
+    leaves = jax.tree_util.tree_flatten_with_path(codes)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator='_'): leaf for path, leaf in leaves}
 
 
 def _status(failed_at: int) -> str:

@@ -20,11 +20,10 @@ NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size')
 
 
 class Result(NamedTuple):
-    """What is kept of one image. Pictures [H W C] in [-1, 1]; latents [N D], alpha [N C]; row: see COLUMNS."""
+    """What is kept of one image. Pictures [H W C] in [-1, 1]; codes: latents [N D], alpha [N C], ...; row: see COLUMNS."""
 
     pictures: dict[str, np.ndarray]
-    latents: np.ndarray
-    alpha: np.ndarray
+    codes: dict[str, np.ndarray]
     row: dict
 
 
@@ -98,7 +97,7 @@ def write(out: Path, source: Source, result: Result) -> None:
     with files.whole(out / source.name) as folder:
         for title, picture in result.pictures.items():
             images.write_png(folder / f'{title}.png', picture)
-        np.savez(folder / 'latents.npz', latents=result.latents, alpha=result.alpha)
+        np.savez(folder / 'latents.npz', allow_pickle=False, **result.codes)
         (folder / 'metrics.json').write_text(json.dumps(row, indent=2) + '\n', encoding='utf-8')
 
 

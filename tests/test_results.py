@@ -23,7 +23,9 @@ def source(tmp_path):
 def result(**row):
     pictures = {'result': np.zeros((4, 5, 3), np.float32), 'input': np.ones((2, 2, 1), np.float32)}
     row = {'name': 'photo', 'status': results.DONE, 'loss': 0.5, 'psnr': 20.25, 'steps': 3, 'seconds': 0.1} | row
-    return results.Result(pictures, np.ones((2, 8), np.float32), np.full((2, 16), 0.5, np.float32), row)
+    return results.Result(
+        pictures, {'latents': np.ones((2, 8), np.float32), 'alpha': np.full((2, 16), 0.5, np.float32)}, row
+    )
 
 
 def contents(folder):

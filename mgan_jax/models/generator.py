@@ -1,7 +1,12 @@
 """What the rest of the library knows of a generator: pure functions and a few numbers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
+
+
+def _not_offered(*arguments, **options):
+    raise ValueError('this generator offers features and image only; run G1 and G2 one after the other instead.')
 
 
 class Styles(NamedTuple):
@@ -24,25 +29,43 @@ class Styles(NamedTuple):
 class Generator(NamedTuple):
     """A trained generator cut into G1 and G2. `params` are arguments of every function, never captured.
 
-    generate(params, z, truncation_psi=None, label=None): [B D] -> images [B H W C] in about [-1, 1].
     features(params, latents, stop, space='z'): G1, the feature maps [M h w C] after layer `stop` = 1 .. num_layers of
         M latent codes; an array, or a pytree of arrays where a network carries more than one.
-    image(params, features, start, tail=None): G2, feature maps after layer `start` -> images [B H W C]; `tail` holds
-        the styles of the remaining layers of networks that have styles.
+    image(params, features, start, tail=None): G2, feature maps after layer `start` -> images [B H W C] in about [-1, 1];
+        `tail` holds the styles of the remaining layers of networks that have styles.
+    num_layers, latent_dim: L and D. resolution: columns of the image.
 
+    Anything that offers these takes part in multi-code inversion. The rest is optional:
+    generate(params, z, truncation_psi=None, label=None): [B D] -> images [B H W C].
     init(key): random weights, for training and tests.
-    styles: of networks that have them, None otherwise. height: rows of the image, None for as many as columns.
-
-    Anything with `features`, `image` and `latent_dim` takes part in multi-code inversion.
+    image_channels: 1 or 3. styles: of networks that have them. height: rows of the image, None for as many as columns.
     """
 
-    generate: Callable
     features: Callable
     image: Callable
     num_layers: int
     resolution: int
     latent_dim: int
-    init: Callable
+    generate: Callable = _not_offered
+    init: Callable = _not_offered
     image_channels: int = 3
     styles: Styles | None = None
     height: int | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.height or self.resolution, self.resolution
+
+
+def conditioned(generator: Generator, label: int) -> Generator:
+    """A class-conditional generator whose codes in the space z all have one class."""
+    styles = generator.styles
+    classes = styles.num_classes if styles else 0
+    if styles is None or not 0 <= label < classes:
+        have = f'has the classes 0 to {classes - 1}' if classes else 'has no classes'
+        raise ValueError(f'label {label} is given, but this generator {have}.')
+    to_space, of = (partial(function, label=label) for function in (styles.to_space, styles.of))
+    return generator._replace(
+        features=partial(generator.features, label=label), styles=styles._replace(to_space=to_space, of=of)
+    )

@@ -167,4 +167,13 @@ def build(
                 f'latent codes of shape {list(z.shape)} are given; this generator takes [M, {latent_dim}].'
             )
 
-    return Generator(generate, features, image, module.num_layers, resolution, latent_dim, init, image_channels)
+    return Generator(
+        features=features,
+        image=image,
+        num_layers=module.num_layers,
+        resolution=resolution,
+        latent_dim=latent_dim,
+        generate=generate,
+        init=init,
+        image_channels=image_channels,
+    )

@@ -77,16 +77,20 @@ def test_other_names_are_refused(stream):
         load(stream, names)
 
 
-@pytest.mark.parametrize(
-    'instruction', [b'i', b'o', b'\x92', b'\x82', b'0', b'2', b'I', b'S', b'\x97', b'\x8b']
-)
+@pytest.mark.parametrize('instruction', [b'i', b'o', b'\x92', b'\x82', b'0', b'2', b'I', b'S', b'\x97', b'\x8b'])
 def test_other_instructions_are_refused(instruction):
     with pytest.raises(ValueError, match='has the instruction'):
         load(b'\x80\x02(]' + instruction + b'\n\n.')
 
 
 def test_only_functions_of_the_table_are_called():
-    for stream in (b'\x80\x02])\x81.', b'\x80\x02X\x01\x00\x00\x00f)R.', b'\x80\x02ca\nf\n]R.', b'\x80\x02])R.', b'\x80\x02}]bs)R.'):
+    for stream in (
+        b'\x80\x02])\x81.',
+        b'\x80\x02X\x01\x00\x00\x00f)R.',
+        b'\x80\x02ca\nf\n]R.',
+        b'\x80\x02])R.',
+        b'\x80\x02}]bs)R.',
+    ):
         with pytest.raises(ValueError):
             load(stream, {'a.f': Function(lambda arguments: arguments)})
 
