@@ -1,7 +1,7 @@
-"""`python -m benchmarks.full_size FOLDER IMAGES` measures full-size networks: a PGGAN 256 and a PGGAN 1024.
+"""`python -m benchmarks.full_size FOLDER IMAGES` measures full-size networks.
 
-Writes .pth files with random weights in the authors' layout, converts them and a VGG-16 with the command line, and
-inverts the first of IMAGES for a few steps: 256 pixels at l = 8, 1024 at l = 6, N = 20. Prints a Markdown table of seconds
+Writes files with random weights (PGGAN 256 and 1024, StyleGAN 1024, StyleGAN2 1024, in TensorFlow's and PyTorch's forms),
+converts them and a VGG-16 with the command line, and, if IMAGES are given, inverts the first of IMAGES for a few steps: 256 pixels at l = 8, 1024 at l = 6, N = 20. Prints a Markdown table of seconds
 and peak memory of each whole process.
 """
 
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from mgan_jax import sources
+from tests.converters import foreign_states, pickle_writer
 from tests.converters.foreign_states import VGG16, pggan, vgg
 from tests.converters.torch_writer import zip_file
 
@@ -19,13 +20,17 @@ STEPS = 5
 INVERSIONS = ((256, 8), (1024, 6))  # resolution, composing layer
 
 
-def main(folder: Path, photos: str) -> None:
+def main(folder: Path, photos: str | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = ['| command | file MB | seconds | peak MB |', '|---|---|---|---|']
     for resolution, _ in INVERSIONS:
         state = pggan(resolution, latent_dim=512, fmaps_base=16384, fmaps_max=512)
-        rows.append(_convert(folder, f'pggan{resolution}', state))
-    rows.append(_convert(folder, 'vgg16', vgg(VGG16, divisor=1)))
+        rows.append(_convert(folder, f'pggan{resolution}', zip_file(state)))
+    rows.append(_convert(folder, 'vgg16', zip_file(vgg(VGG16, divisor=1))))
+    rows += _convert_styles(folder)
+    print('\n'.join(rows), flush=True)
+    if photos is None:
+        return
     photo = sources.find(photos)[0].path
     for resolution, layer in INVERSIONS:
         models = [f'--config.generator={folder}/pggan{resolution}', f'--config.extractor={folder}/vgg16']
@@ -36,9 +41,22 @@ def main(folder: Path, photos: str) -> None:
     print('\n'.join(rows))
 
 
-def _convert(folder: Path, name: str, state: dict) -> str:
-    source = folder / f'{name}.pth'
-    source.write_bytes(zip_file(state))
+def _convert_styles(folder: Path) -> list[str]:
+    """The 1024-pixel networks as TensorFlow's pickles and in PyTorch's forms."""
+    sizes = {'resolution': 1024, 'latent_dim': 512, 'fmaps_base': 16384, 'fmaps_max': 512}
+    rows = [_convert(folder, 'pggan1024_tf', pickle_writer.tf_file(foreign_states.pggan_tf(**sizes)))]
+    variables = foreign_states.stylegan_tf(**sizes)
+    rows.append(_convert(folder, 'stylegan1024_tf', pickle_writer.tf_file(variables)))
+    rows.append(_convert(folder, 'stylegan1024', zip_file(foreign_states.stylegan_authors(variables))))
+    variables = foreign_states.stylegan2_tf(**(sizes | {'fmaps_base': 32768}))
+    rows.append(_convert(folder, 'stylegan2_1024_tf', pickle_writer.tf_file(variables)))
+    nvidia = pickle_writer.nvidia_file(foreign_states.stylegan2_nvidia(variables))
+    return [*rows, _convert(folder, 'stylegan2_1024_nvidia', nvidia)]
+
+
+def _convert(folder: Path, name: str, content: bytes) -> str:
+    source = folder / f'{name}.weights'
+    source.write_bytes(content)
     measured = _measure(['converters', str(source), str(folder / name), '--overwrite'])
     return f'| convert {name} | {source.stat().st_size / 1e6:.0f} | {measured}'
 
@@ -54,4 +72,4 @@ def _measure(arguments: list[str]) -> str:
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -96,3 +96,126 @@ def rosinality(nvidia: dict[str, np.ndarray]) -> dict:
             f'{ours}.bias': nvidia[f'{theirs}.bias'].reshape(1, 3, 1, 1),
         }
     return {'g_ema': state, 'latent_avg': nvidia['mapping.w_avg']}
+
+
+def _channels(resolution: int, fmaps_base: int, fmaps_max: int) -> dict[int, int]:
+    return {4 * 2**k: min(fmaps_base // (4 * 2**k), fmaps_max) for k in range(resolution.bit_length() - 2)}
+
+
+def pggan_tf(resolution=16, latent_dim=6, fmaps_base=64, fmaps_max=8, seed=0) -> dict[str, np.ndarray]:
+    """The variables of an official PGGAN."""
+    draw, c_in, state = normal(seed), latent_dim, {'lod': np.zeros((), np.float32)}
+    sizes = _channels(resolution, fmaps_base, fmaps_max)
+    for number, (r, c) in enumerate(sizes.items()):
+        if r == 4:
+            state |= {'4x4/Dense/weight': draw(c_in, 16 * c), '4x4/Conv/weight': draw(3, 3, c, c)}
+            state |= {'4x4/Dense/bias': draw(c), '4x4/Conv/bias': draw(c)}
+        else:
+            state |= {f'{r}x{r}/Conv0/weight': draw(3, 3, c_in, c), f'{r}x{r}/Conv1/weight': draw(3, 3, c, c)}
+            state |= {f'{r}x{r}/Conv{i}/bias': draw(c) for i in (0, 1)}
+        lod = len(sizes) - 1 - number
+        state |= {f'ToRGB_lod{lod}/weight': draw(1, 1, c, 3), f'ToRGB_lod{lod}/bias': draw(3)}
+        c_in = c
+    return state
+
+
+def _mapping_tf(draw, latent_dim: int) -> dict[str, np.ndarray]:
+    names = [f'mapping/Dense{i}' for i in range(8)]
+    weights = {f'{name}/weight': draw(latent_dim, latent_dim) * np.float32(100) for name in names}
+    return weights | {f'{name}/bias': draw(latent_dim) for name in names} | {'dlatent_avg': draw(latent_dim)}
+
+
+def stylegan_tf(resolution=16, latent_dim=6, fmaps_base=64, fmaps_max=8, seed=0) -> dict[str, np.ndarray]:
+    """The variables of an official StyleGAN, those of its components below `mapping/` and `synthesis/`."""
+    draw, c_in = normal(seed), 0
+    state = _mapping_tf(draw, latent_dim) | {'synthesis/lod': np.zeros((), np.float32)}
+    sizes = _channels(resolution, fmaps_base, fmaps_max)
+    for number, (r, c) in enumerate(sizes.items()):
+        for i, layer in enumerate(('Const', 'Conv') if r == 4 else ('Conv0_up', 'Conv1')):
+            name = f'synthesis/{r}x{r}/{layer}'
+            weight = draw(3, 3, c_in if layer == 'Conv0_up' else c, c)
+            state |= {f'{name}/const': draw(1, c, 4, 4)} if layer == 'Const' else {f'{name}/weight': weight}
+            state |= {f'{name}/bias': draw(c), f'{name}/Noise/weight': draw(c)}
+            state |= {f'{name}/StyleMod/weight': draw(latent_dim, 2 * c), f'{name}/StyleMod/bias': draw(2 * c)}
+            state[f'synthesis/noise{2 * number + i}'] = draw(1, 1, r, r)
+        lod = len(sizes) - 1 - number
+        state |= {f'synthesis/ToRGB_lod{lod}/weight': draw(1, 1, c, 3), f'synthesis/ToRGB_lod{lod}/bias': draw(3)}
+        c_in = c
+    return state
+
+
+def stylegan_authors(tf: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The layout of the multi-code GAN prior's authors, with the weights of `stylegan_tf`."""
+    state = {'truncation.w_avg': tf['dlatent_avg'], 'synthesis.lod': tf['synthesis/lod']}
+    for i in range(8):
+        state[f'mapping.dense{i}.fc.weight'] = tf[f'mapping/Dense{i}/weight'].T.copy()
+        state[f'mapping.dense{i}.wscale.bias'] = tf[f'mapping/Dense{i}/bias']
+    resolutions = [r for r in (4 * 2**k for k in range(9)) if f'synthesis/{r}x{r}/Conv1/weight' in tf or r == 4]
+    for number, r in enumerate(resolutions):
+        for i, layer in enumerate(('Const', 'Conv') if r == 4 else ('Conv0_up', 'Conv1')):
+            theirs, ours = f'synthesis/{r}x{r}/{layer}', f'synthesis.layer{2 * number + i}'
+            if layer == 'Const':
+                state[f'{ours}.const'] = tf[f'{theirs}/const']
+            elif layer == 'Conv0_up' and r >= 128:
+                state[f'{ours}.weight'] = tf[f'{theirs}/weight']
+            else:
+                state[f'{ours}.conv.weight'] = tf[f'{theirs}/weight'].transpose(3, 2, 0, 1).copy()
+            epilogue = f'{ours}.epilogue'
+            state |= {
+                f'{epilogue}.bias': tf[f'{theirs}/bias'],
+                f'{epilogue}.apply_noise.weight': tf[f'{theirs}/Noise/weight'],
+                f'{epilogue}.apply_noise.noise': tf[f'synthesis/noise{2 * number + i}'],
+                f'{epilogue}.style_mod.dense.fc.weight': tf[f'{theirs}/StyleMod/weight'].T.copy(),
+                f'{epilogue}.style_mod.dense.wscale.bias': tf[f'{theirs}/StyleMod/bias'],
+            }
+        rgb = f'synthesis/ToRGB_lod{len(resolutions) - 1 - number}'
+        state[f'synthesis.output{number}.conv.weight'] = tf[f'{rgb}/weight'].transpose(3, 2, 0, 1).copy()
+        state[f'synthesis.output{number}.bias'] = tf[f'{rgb}/bias']
+    return state
+
+
+def stylegan2_tf(resolution=16, latent_dim=6, fmaps_base=128, fmaps_max=8, seed=0) -> dict[str, np.ndarray]:
+    """The variables of an official StyleGAN2."""
+    draw, c_in, number = normal(seed), 0, 0
+    state = _mapping_tf(draw, latent_dim)
+    for r, c in _channels(resolution, fmaps_base, fmaps_max).items():
+        if r == 4:
+            state['synthesis/4x4/Const/const'] = draw(1, c, 4, 4)
+        for layer in ('Conv',) if r == 4 else ('Conv0_up', 'Conv1'):
+            name, width = f'synthesis/{r}x{r}/{layer}', c_in if layer == 'Conv0_up' else c
+            state |= {f'{name}/weight': draw(3, 3, width, c), f'{name}/bias': draw(c)}
+            state |= {f'{name}/mod_weight': draw(latent_dim, width), f'{name}/mod_bias': draw(width)}
+            state |= {f'{name}/noise_strength': draw(), f'synthesis/noise{number}': draw(1, 1, r, r)}
+            number += 1
+        name = f'synthesis/{r}x{r}/ToRGB'
+        state |= {f'{name}/weight': draw(1, 1, c, 3), f'{name}/bias': draw(3)}
+        state |= {f'{name}/mod_weight': draw(latent_dim, c), f'{name}/mod_bias': draw(c)}
+        c_in = c
+    return {name: np.asarray(value, np.float32) for name, value in state.items()}
+
+
+def stylegan2_nvidia(tf: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The layout of NVIDIA's PyTorch networks, with the weights of `stylegan2_tf`."""
+    state = {'mapping.w_avg': tf['dlatent_avg'], 'synthesis.b4.const': tf['synthesis/4x4/Const/const'][0]}
+    for i in range(8):
+        state[f'mapping.fc{i}.weight'] = tf[f'mapping/Dense{i}/weight'].T.copy()
+        state[f'mapping.fc{i}.bias'] = tf[f'mapping/Dense{i}/bias']
+    number, names = 0, {'Conv': 'conv1', 'Conv0_up': 'conv0', 'Conv1': 'conv1', 'ToRGB': 'torgb'}
+    for r in (4 * 2**k for k in range(9)):
+        for layer, own in names.items():
+            theirs, ours = f'synthesis/{r}x{r}/{layer}', f'synthesis.b{r}.{own}'
+            if f'{theirs}/weight' not in tf:
+                continue
+            weight = tf[f'{theirs}/weight']
+            weight = weight[::-1, ::-1] if layer == 'Conv0_up' else weight
+            state |= {
+                f'{ours}.weight': weight.transpose(3, 2, 0, 1).copy(),
+                f'{ours}.bias': tf[f'{theirs}/bias'],
+                f'{ours}.affine.weight': tf[f'{theirs}/mod_weight'].T.copy(),
+                f'{ours}.affine.bias': tf[f'{theirs}/mod_bias'] + np.float32(1),
+            }
+            if layer != 'ToRGB':
+                state[f'{ours}.noise_strength'] = tf[f'{theirs}/noise_strength']
+                state[f'{ours}.noise_const'] = tf[f'synthesis/noise{number}'][0, 0]
+                number += 1
+    return state

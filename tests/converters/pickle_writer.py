@@ -72,3 +72,30 @@ def nvidia(tensors: dict, children: dict | None = None, **state) -> Raw:
     own = {'_parameters': tensors, '_buffers': {}, '_modules': children or {}, **state}
     meta = {'type': 'class', 'version': 6, 'module_src': 'import os; os.abort()', 'class_name': 'G', 'state': own}
     return Raw(b'ctorch_utils.persistence\n_reconstruct_persistent_obj\n' + put((meta,)) + b'R')
+
+
+def tf_file(variables: dict[str, np.ndarray]) -> bytes:
+    """An official pickle of one network; variables below `mapping/` and `synthesis/` belong to its components."""
+    parts: dict[str, dict] = {'': {}, 'mapping': {}, 'synthesis': {}}
+    for name, array in variables.items():
+        part, _, rest = name.partition('/')
+        part, rest = (part, rest) if part in parts else ('', name)
+        parts[part][rest] = array
+    own = parts.pop('')
+    components = {name: tf(arrays) for name, arrays in parts.items() if arrays}
+    return dumps(tf(own, components, static_kwargs={'fused_scale': 'auto' if components else False}), protocol=4)
+
+
+def nvidia_file(state: dict[str, np.ndarray]) -> bytes:
+    """NVIDIA's pickle of one generator."""
+    return dumps({'G_ema': _module(state)}, protocol=4)
+
+
+def _module(state: dict[str, np.ndarray]) -> Raw:
+    own = {name: tensor(array) for name, array in state.items() if '.' not in name}
+    below: dict[str, dict] = {}
+    for name, array in state.items():
+        if '.' in name:
+            part, rest = name.split('.', 1)
+            below.setdefault(part, {})[rest] = array
+    return nvidia(own, {name: _module(part) for name, part in below.items()})

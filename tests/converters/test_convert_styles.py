@@ -10,7 +10,8 @@ from converters import formats, stylegan, stylegan2
 from converters.convert import convert, find_network
 from mgan_jax import models
 from mgan_jax.models.directory import BUILDERS
-from tests.converters import foreign_states
+from tests.converters import foreign_states, pickle_writer
+from tests.converters.torch_writer import zip_file
 from tests.references import DATA, relative_error, stored
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
@@ -102,6 +103,24 @@ def test_fused_upsampling():
         kernel = authors.pop(f'synthesis.layer{l - 1}.conv.weight')
         authors[f'synthesis.layer{l - 1}.weight'] = kernel.transpose(2, 3, 1, 0)
     jax.tree.map(np.testing.assert_allclose, stylegan.convert(authors).params, fused)
+
+
+@pytest.mark.parametrize('kind', ['stylegan', 'stylegan2'])
+def test_written_files_of_two_forms_are_one_network(tmp_path, kind):
+    """At 128 pixels, where a StyleGAN of TensorFlow fuses upsampling and convolution."""
+    sizes = {'resolution': 128, 'fmaps_base': 256, 'fmaps_max': 8}
+    if kind == 'stylegan':
+        variables = foreign_states.stylegan_tf(**sizes)
+        other = zip_file(foreign_states.stylegan_authors(variables))
+    else:
+        variables = foreign_states.stylegan2_tf(**sizes)
+        other = pickle_writer.nvidia_file(foreign_states.stylegan2_nvidia(variables))
+    found = []
+    for raw in (pickle_writer.tf_file(variables), other):
+        (tmp_path / 'weights').write_bytes(raw)
+        found.append(find_network(formats.read(tmp_path / 'weights').value))
+    assert found[0].configuration == found[1].configuration
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), found[0].params, found[1].params)
 
 
 def nvidia_state():
