@@ -65,9 +65,10 @@ def convert(
     )
     origin = {'file': Path(source).name, 'sha256': content.sha256, 'format': content.format}
     digest = _digest(found.params)
+    del content  # large, and so are what is written and what is loaded next
     with files.whole(destination, replace=overwrite) as folder:
         models.write(folder, *found, origin)
-        del content, found  # large, and what was written is loaded next
+        del found
         return report._replace(sample=_check(folder, digest))
 
 
@@ -108,12 +109,23 @@ def _sample(model: models.Generator | models.Extractor | models.Lpips, params: d
     """What a network makes of a fixed input."""
     match model:
         case models.Generator():
-            return model.generate(params, jax.random.normal(jax.random.key(0), (1, model.latent_dim)))
+            return _sample_of_generator(model, params)
         case models.Extractor():
             return model.features(params, jnp.zeros((1, 32, 32, 3)), model.layers[-1])
         case models.Lpips():
             maps = [jnp.ones((1, 1, 1, channels)) for channels in model.channels]
             return model.distance(params, maps, [0 * x for x in maps])
+
+
+def _sample_of_generator(model: models.Generator, params: dict) -> jax.Array:
+    """An image; of large ones the feature maps of 128 pixels a side, since images would need many times the weights' memory."""
+    z = jax.random.normal(jax.random.key(0), (1, model.latent_dim))
+    label = {'label': 0} if model.styles and model.styles.num_classes else {}
+    halvings = max(0, (model.resolution // 128).bit_length() - 1)
+    if not halvings:
+        return model.generate(params, z, **label)
+    maps = model.features(params, z, model.num_layers - 2 * halvings, **label)
+    return jax.tree.leaves(maps)[0]
 
 
 def _digest(params: dict) -> str:
