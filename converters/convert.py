@@ -118,10 +118,10 @@ def _sample(model: models.Generator | models.Extractor | models.Lpips, params: d
 
 
 def _sample_of_generator(model: models.Generator, params: dict) -> jax.Array:
-    """An image; of large ones the feature maps of 128 pixels a side, since images would need many times the weights' memory."""
+    """An image; of large ones the feature maps of 32 pixels a side, since images would need many times the weights' memory."""
     z = jax.random.normal(jax.random.key(0), (1, model.latent_dim))
     label = {'label': 0} if model.styles and model.styles.num_classes else {}
-    halvings = max(0, (model.resolution // 128).bit_length() - 1)
+    halvings = max(0, (model.resolution // 32).bit_length() - 1)
     if not halvings:
         return model.generate(params, z, **label)
     maps = model.features(params, z, model.num_layers - 2 * halvings, **label)
