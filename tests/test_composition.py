@@ -9,7 +9,8 @@ import optax
 import pytest
 
 from mgan_jax import composition
-from mgan_jax.models import pggan
+from mgan_jax.models import pggan, stylegan, stylegan2
+from tests import toy
 from tests.references import relative_error
 from tests.toy import draw_weights
 
@@ -179,3 +180,63 @@ def test_two_learning_rates(tail, rates):
         assert change.tail is None
     else:
         np.testing.assert_array_equal(change.tail, -rates[0])
+
+
+STYLES = {'resolution': 16, 'latent_dim': 6, 'style_dim': 8, 'fmaps_base': 128, 'fmaps_max': 12, 'mapping_layers': 2}
+
+
+@pytest.fixture(scope='module', params=[stylegan.build, stylegan2.build], ids=['stylegan', 'stylegan2'])
+def styled(request):
+    generator = request.param(**STYLES)
+    return generator, toy.draw_weights(generator.init, seed=5)
+
+
+@pytest.mark.parametrize('space', ['z', 'w', 'w+'])
+@pytest.mark.parametrize('noise', [False, True])
+def test_one_code_of_weight_one_is_plain_generation(styled, space, noise):
+    generator, params = styled
+    options = {'batch': 2, 'num_codes': 1, 'layer': 3}
+    codes = composition.init(jax.random.key(3), generator, params, space=space, tail=False, noise=noise, **options)
+    z = composition.init(jax.random.key(3), generator, params, **options).latents[:, 0]
+    image = composition.compose(generator, params, codes, layer=3, space=space)
+    np.testing.assert_allclose(image, generator.generate(params, z), atol=1e-5)
+    matching = codes._replace(tail=generator.styles.of(params, z, 'z'))
+    image = composition.compose(generator, params, matching, layer=3, space=space)
+    np.testing.assert_allclose(image, generator.generate(params, z), atol=1e-5)
+
+
+@pytest.mark.parametrize('space', ['z', 'w', 'w+'])
+def test_codes_of_a_space(styled, space):
+    generator, params = styled
+    codes = composition.init(
+        jax.random.key(3), generator, params, batch=2, num_codes=3, layer=4, space=space, noise=True
+    )
+    assert codes.latents.shape == {'z': (2, 3, 6), 'w': (2, 3, 8), 'w+': (2, 3, 4, 8)}[space]
+    np.testing.assert_array_equal(codes.tail, np.broadcast_to(params['w_avg'], codes.tail.shape))
+    features = generator.features(params, codes.latents[:, 0], 4, space)
+    assert jax.tree.map(lambda f: (2, 3, f.shape[-1]), features) == jax.tree.map(jnp.shape, codes.alpha)
+    assert len(codes.noise) == generator.num_layers and codes.noise[-1].shape == (2, 16, 16)
+    image = composition.compose(generator, params, codes, layer=4, space=space)
+    assert image.shape == (2, 16, 16, 3) and np.isfinite(image).all()
+
+
+def test_every_part_of_the_codes_has_a_gradient(styled):
+    generator, params = styled
+    codes = composition.init(
+        jax.random.key(3), generator, params, batch=1, num_codes=2, layer=4, space='w+', noise=True
+    )
+
+    def total(codes):
+        return jnp.sum(composition.compose(generator, params, codes, layer=4, space='w+') ** 2)
+
+    slopes = jax.tree_util.tree_flatten_with_path(jax.grad(total)(codes))[0]
+    assert all(np.abs(slope).max() > 0 for _, slope in slopes)
+
+
+def test_an_image_does_not_depend_on_its_batch(styled):
+    generator, params = styled
+    keys = jax.random.split(jax.random.key(0), 3)
+    place = {'num_codes': 2, 'layer': 2, 'space': 'w'}
+    three = composition.init(keys, generator, params, batch=3, **place)
+    one = composition.init(keys[1:2], generator, params, batch=1, **place)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x[1:2], y, atol=1e-6), three, one)

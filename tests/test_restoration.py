@@ -11,7 +11,22 @@ import optax
 import pytest
 from PIL import Image
 
-from mgan_jax import composition, images, inversion, invert, losses, masks, metrics, models, presets, results, tasks
+from mgan_jax import (
+    composition,
+    images,
+    inversion,
+    invert,
+    losses,
+    masks,
+    metrics,
+    models,
+    presets,
+    restoration,
+    results,
+    tasks,
+)
+from mgan_jax.models import stylegan2
+from tests import toy
 from tests.small_runs import (
     FILES,
     SIDE,
@@ -435,3 +450,58 @@ def test_steps_that_leave_the_finite_numbers(folder, tmp_path, keep, steps, stat
     json.loads((out / 'config.json').read_text(), parse_constant=pytest.fail)
     if folders(out):
         json.loads((out / 'photo0' / 'metrics.json').read_text(), parse_constant=pytest.fail)
+
+
+@pytest.fixture(scope='module')
+def wide(tmp_path_factory):
+    """A class-conditional StyleGAN2 whose images are 12 x 16 pixels, and photos of another shape."""
+    root = tmp_path_factory.mktemp('wide')
+    shape = {'resolution': 16, 'latent_dim': 4, 'style_dim': 6, 'fmaps_base': 128, 'fmaps_max': 8, 'mapping_layers': 2}
+    configuration = shape | {'height': 12, 'num_classes': 3, 'label_dim': 4}
+    params = toy.draw_weights(stylegan2.build(**configuration).init)
+    models.save(root / 'generator', 'stylegan2', configuration, params)
+    (root / 'photos').mkdir()
+    photo(1, (40, 23)).save(root / 'photos' / 'one.png')
+    photo(2, (3, 4)).save(root / 'low.png')
+    return root
+
+
+def wide_settings(root, out, task='reconstruct', **fields):
+    own = {'generator': str(root / 'generator'), 'images': str(root / 'photos'), 'out': str(out), 'perceptual': 0.0}
+    own |= {'layer': 3, 'num_codes': 2, 'steps': 2, 'space': 'w+', 'label': 1}
+    own |= {'factor': 4} if task == 'super_resolve' else {}
+    return presets.settings(task, 'fast') | own | fields
+
+
+@pytest.mark.parametrize('task', presets.TASKS)
+def test_generator_with_styles_that_is_not_square(wide, tmp_path, task):
+    rows = restoration.run(wide_settings(wide, tmp_path / 'out', task, noise=True))
+    assert [row['status'] for row in rows] == ['done']
+    with Image.open(tmp_path / 'out' / 'one' / 'result.png') as image:
+        assert image.size == (16, 12)
+    with np.load(tmp_path / 'out' / 'one' / 'latents.npz') as arrays:
+        shapes = {name: arrays[name].shape for name in arrays}
+    assert shapes['latents'] == (2, 3, 6) and shapes['tail'] == (3, 6) and shapes['noise_0'] == (4, 4)
+    assert shapes['alpha_x'] == (2, 8) and shapes['alpha_rgb'] == (2, 3)
+
+
+def test_low_resolution_image_that_is_not_square(wide, tmp_path):
+    fields = {'low_res': True, 'images': str(wide / 'low.png')}
+    rows = restoration.run(wide_settings(wide, tmp_path / 'out', 'super_resolve', **fields))
+    assert [row['status'] for row in rows] == ['done']
+
+
+@pytest.mark.parametrize(
+    'fields, message',
+    [
+        ({'label': 3}, 'label 3 is given, but this generator has the classes 0 to 2'),
+        ({'label': -1}, '3 classes and needs a label'),
+        ({'space': 'v'}, "space 'v' is given"),
+        ({'tail': 'long'}, "tail is 'long'"),
+        ({'layer': 6}, 'layer 6 is given'),
+    ],
+)
+def test_settings_that_do_not_fit_the_styles(wide, tmp_path, fields, message):
+    with pytest.raises(ValueError, match=message):
+        restoration.run(wide_settings(wide, tmp_path / 'out', **fields))
+    assert not (tmp_path / 'out').exists()
