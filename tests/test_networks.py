@@ -17,26 +17,28 @@ def settings(folder, **changes):
 
 def test_nothing_is_loaded_that_is_not_needed(folder):
     unused = settings(folder, extractor='/none', perceptual=0)
-    assert networks.load_perception(unused, SIDE) == networks.Perception()
+    assert networks.load_perception(unused, (SIDE, SIDE)) == networks.Perception()
 
 
 def test_features_are_the_perceptual_loss_unless_lpips_is_asked_for(folder):
     x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)), jnp.float32)
-    features = networks.load_perception(settings(folder), SIDE)
+    features = networks.load_perception(settings(folder), (SIDE, SIDE))
     assert features.lpips is None and features.distance.describe(features.weights, x).shape == (
         2,
         SIDE // 2,
         SIDE // 2,
         4,
     )
-    measured = networks.load_perception(settings(folder, lpips=f'{folder}/heads'), SIDE)
+    measured = networks.load_perception(settings(folder, lpips=f'{folder}/heads'), (SIDE, SIDE))
     assert measured.lpips(x, x[::-1]).shape == (2,)
-    both = networks.load_perception(settings(folder, lpips=f'{folder}/heads', perceptual_loss='lpips'), SIDE)
+    both = networks.load_perception(settings(folder, lpips=f'{folder}/heads', perceptual_loss='lpips'), (SIDE, SIDE))
     np.testing.assert_allclose(both.distance(both.weights, x, x[::-1]), both.lpips(x, x[::-1]), rtol=1e-5)
 
 
 def test_lpips_without_a_perceptual_loss(folder):
-    distance, weights, measure = networks.load_perception(settings(folder, lpips=f'{folder}/heads', perceptual=0), SIDE)
+    distance, weights, measure = networks.load_perception(
+        settings(folder, lpips=f'{folder}/heads', perceptual=0), (SIDE, SIDE)
+    )
     assert distance is weights is None and measure is not None
 
 
@@ -49,6 +51,6 @@ def test_images_too_small_for_lpips(folder, tmp_path, resolution, extractor_size
     named = {'extractor': f'{tmp_path}/alexnet', 'lpips': f'{tmp_path}/heads', 'perceptual_loss': 'lpips'}
     given = settings(folder, **named, extractor_size=extractor_size)
     with pytest.raises(ValueError, match="extractor '.*alexnet'.*: images of 16x16 pixels are too small for relu5"):
-        networks.load_perception(given, resolution)
+        networks.load_perception(given, (resolution, resolution))
     with pytest.raises(ValueError, match="^lpips '.*heads' cannot be used with extractor '.*extractor': the stages of"):
-        networks.load_perception(given | {'extractor': f'{folder}/extractor'}, resolution)
+        networks.load_perception(given | {'extractor': f'{folder}/extractor'}, (resolution, resolution))
