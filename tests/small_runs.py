@@ -12,6 +12,7 @@ from PIL import Image
 
 from mgan_jax import invert, models
 from mgan_jax.models import lpips, pggan, vgg
+from tests.toy import draw_weights
 
 ROOT = Path(invert.__file__).parent.parent
 SIDE = 16
@@ -43,12 +44,12 @@ def make_folder(folder):
     shape = {'resolution': SIDE, 'latent_dim': 8, 'fmaps_base': 128, 'fmaps_max': 16}
     for name, channels in (('generator', 3), ('grey', 1), ('broken', 3)):
         configuration = shape | {'image_channels': channels}
-        params = jax.jit(pggan.build(**configuration).init)(jax.random.key(0))
+        params = draw_weights(pggan.build(**configuration).init, seed=0)
         if name == 'broken':
             params = jax.tree.map(lambda x: x * jnp.nan, params)
         models.save(folder / name, 'pggan', configuration, params)
     small = {'depths': [1, 1], 'channels': [4, 4]}
-    models.save(folder / 'extractor', 'vgg', small, jax.jit(vgg.build(**small).init)(jax.random.key(1)))
+    models.save(folder / 'extractor', 'vgg', small, draw_weights(vgg.build(**small).init, seed=1))
     for name, channels in (('heads', [4, 4]), ('other_heads', [4, 5])):
         configuration = {'layers': ['relu1_1', 'relu2_1'], 'channels': channels}
         models.save(folder / name, 'lpips', configuration, lpips.build(**configuration).init(jax.random.key(2)))
