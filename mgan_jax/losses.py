@@ -4,6 +4,7 @@ The second term may be any other distance of `perceptual`, such as LPIPS.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -23,7 +24,8 @@ class Target(NamedTuple):
     features: Any
 
 
-class Objective(NamedTuple):
+@dataclass(frozen=True, eq=False)  # a callable that jit can keep by its identity, which a tuple is not
+class Objective:
     """objective(codes, observation, params, vgg) -> loss [B], in two parts so that a loop does the first only once:
 
     vgg: the weights of the perceptual distance, the extractor's, or (the extractor's, the heads) for LPIPS.

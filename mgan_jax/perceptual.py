@@ -1,7 +1,8 @@
 """How differently two batches of images look to a network. Images: [B H W 3] (or [B H W 1]) in [-1, 1]."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,7 +11,8 @@ from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.lpips import Lpips, unit
 
 
-class Distance(NamedTuple):
+@dataclass(frozen=True, eq=False)  # a callable that jit can keep by its identity, which a tuple is not
+class Distance:
     """distance(weights, x, y) -> [B], in two parts so that a target is looked at only once:
 
     describe(weights, images) -> what the network sees, images first in every leaf; compare(weights, one, other) -> [B].

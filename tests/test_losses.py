@@ -207,3 +207,11 @@ def test_observations_of_a_wrong_shape(shape):
     message = rf'^the observation has the shape \[{given}\]; this task makes \[{wanted}\] of an image.$'
     with pytest.raises(ValueError, match=message):
         objective(CODES_AT, jnp.zeros(shape), PARAMS)
+
+
+def test_an_objective_goes_through_transformations_as_it_is():
+    objective, _ = make()
+    plain = objective(CODES_AT, INPUT, PARAMS, VGG)
+    np.testing.assert_allclose(jax.jit(objective)(CODES_AT, INPUT, PARAMS, VGG), plain, rtol=1e-5)
+    slope = jax.jit(jax.grad(lambda codes: objective(codes, INPUT, PARAMS, VGG).sum()))(CODES_AT)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
