@@ -1,8 +1,8 @@
 """`python -m benchmarks.full_size FOLDER IMAGES` measures full-size networks.
 
 Writes files with random weights (PGGAN 256 and 1024, StyleGAN 1024, StyleGAN2 1024, in TensorFlow's and PyTorch's forms),
-converts them and a VGG-16 with the command line, and, if IMAGES are given, inverts the first of IMAGES for a few steps: 256 pixels at l = 8, 1024 at l = 6, N = 20. Prints a Markdown table of seconds
-and peak memory of each whole process.
+converts them and a VGG-16 with the command line, and, if IMAGES are given, inverts the first of IMAGES for a few steps:
+256 pixels at l = 8, 1024 at l = 6, N = 20. Prints a Markdown table of seconds and peak memory of each whole process.
 """
 
 import os
@@ -23,6 +23,7 @@ INVERSIONS = ((256, 8), (1024, 6))  # resolution, composing layer
 def main(folder: Path, photos: str | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = ['| command | file MB | seconds | peak MB |', '|---|---|---|---|']
+    rows.append(_convert(folder, 'small', zip_file(pggan(8))))  # what a conversion takes without weights to speak of
     for resolution, _ in INVERSIONS:
         state = pggan(resolution, latent_dim=512, fmaps_base=16384, fmaps_max=512)
         rows.append(_convert(folder, f'pggan{resolution}', zip_file(state)))

@@ -29,7 +29,7 @@ _AVERAGES = ('Gs', 'G_ema', 'g_ema')  # names of the moving average of a generat
 
 
 class Report(NamedTuple):
-    """What was found and written. sample: the mean of what the loaded network makes of a fixed input."""
+    """What was found and written. sample: the mean of what the network makes of a fixed input."""
 
     format: str
     architecture: str
@@ -64,12 +64,13 @@ def convert(
         content.sha256,
     )
     origin = {'file': Path(source).name, 'sha256': content.sha256, 'format': content.format}
-    digest = _digest(found.params)
+    digest, sample = _digest(found.params), _sample(models.build(found.architecture, found.configuration), found.params)
     del content  # large, and so are what is written and what is loaded next
     with files.whole(destination, replace=overwrite) as folder:
         models.write(folder, *found, origin)
         del found
-        return report._replace(sample=_check(folder, digest))
+        _check(folder, digest, sample)
+    return report._replace(sample=sample)
 
 
 def _cropped(found: Network, height: int) -> Network:
@@ -94,22 +95,25 @@ def _check_destination(source: Path, destination: Path, overwrite: bool) -> None
         raise ValueError(f'it lies in the destination {destination}, which would be replaced; name another.')
 
 
-def _check(directory: Path, digest: str) -> float:
-    """Loads a model directory, compares it with what was to be written, runs it once and gives the output's mean."""
+def _check(directory: Path, digest: str, sample: float) -> None:
+    """Loads a model directory and compares it, and what it makes of a fixed input, with what was to be written."""
     model, params = models.load(directory)
-    if _digest(params) != digest:
+    if _digest(params) != digest or _sample(model, params) != sample:
         raise ValueError('what was written differs from what was read when it is loaded; the disk may be failing.')
-    output = jax.jit(lambda params: _sample(model, params))(params)
+
+
+def _sample(model: models.Generator | models.Extractor | models.Lpips, params: dict) -> float:
+    """The mean of what a network makes of a fixed input. ValueError if that is not finite."""
+    output = jax.jit(lambda params: _output(model, params))(params)
     if not jnp.isfinite(output).all():
         raise ValueError('the network makes NaN or infinite numbers of an ordinary input; its weights are not usable.')
     return float(output.mean())
 
 
-def _sample(model: models.Generator | models.Extractor | models.Lpips, params: dict) -> jax.Array:
-    """What a network makes of a fixed input."""
+def _output(model: models.Generator | models.Extractor | models.Lpips, params: dict) -> jax.Array:
     match model:
         case models.Generator():
-            return _sample_of_generator(model, params)
+            return _output_of_generator(model, params)
         case models.Extractor():
             return model.features(params, jnp.zeros((1, 32, 32, 3)), model.layers[-1])
         case models.Lpips():
@@ -117,7 +121,7 @@ def _sample(model: models.Generator | models.Extractor | models.Lpips, params: d
             return model.distance(params, maps, [0 * x for x in maps])
 
 
-def _sample_of_generator(model: models.Generator, params: dict) -> jax.Array:
+def _output_of_generator(model: models.Generator, params: dict) -> jax.Array:
     """An image; of large ones the feature maps of 32 pixels a side, since images would need many times the weights' memory."""
     z = jax.random.normal(jax.random.key(0), (1, model.latent_dim))
     label = {'label': 0} if model.styles and model.styles.num_classes else {}

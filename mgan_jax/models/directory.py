@@ -36,7 +36,7 @@ def load(name: str | os.PathLike) -> tuple[Generator, dict] | tuple[Extractor, d
     directory = Path(EMBEDDED.get(os.fspath(name), name)).absolute()
     description = _read_description(directory)
     try:
-        model = BUILDERS[description['architecture']](**description['configuration'])
+        model = build(description['architecture'], description['configuration'])
         wanted = jax.eval_shape(model.init, jax.random.key(0))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{directory}/model.json describes no network of this library ({error}).') from error
@@ -45,7 +45,16 @@ def load(name: str | os.PathLike) -> tuple[Generator, dict] | tuple[Extractor, d
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{directory}/params cannot be read; convert the model again.') from error
     _check_params(directory, params, wanted)
-    return model, jax.tree.map(jax.numpy.asarray, params)
+    leaves, structure = jax.tree.flatten(params)
+    del params
+    for i, leaf in enumerate(leaves):  # one by one, so that no second copy of all of them is held
+        leaves[i] = jax.numpy.asarray(leaf)
+    return model, jax.tree.unflatten(structure, leaves)
+
+
+def build(architecture: str, configuration: dict) -> Generator | Extractor | Lpips:
+    """The network that an architecture, a key of BUILDERS, is with the arguments of its builder."""
+    return BUILDERS[architecture](**configuration)
 
 
 def save(
