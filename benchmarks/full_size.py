@@ -5,7 +5,6 @@ converts them and a VGG-16 with the command line, and, if IMAGES are given, inve
 256 pixels at l = 8, 1024 at l = 6, N = 20. Prints a Markdown table of seconds and peak memory of each whole process.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,12 @@ from tests.converters.torch_writer import zip_file
 
 STEPS = 5
 INVERSIONS = ((256, 8), (1024, 6))  # resolution, composing layer
+
+# Starts a process from a small one: a process's peak counts what its parent held when it started it.
+_WATCHER = (
+    'import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); '
+    'print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)'
+)
 
 
 def main(folder: Path, photos: str | None = None) -> None:
@@ -65,11 +70,10 @@ def _convert(folder: Path, name: str, content: bytes) -> str:
 def _measure(arguments: list[str]) -> str:
     """Runs `python -m ...`; 'seconds | peak MB |' of that process."""
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, '-m', *arguments])
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    done = subprocess.run([sys.executable, '-c', _WATCHER, sys.executable, '-m', *arguments], stdout=subprocess.PIPE)
+    if done.returncode:
         raise SystemExit(f'{" ".join(arguments)} failed')
-    return f'{time.monotonic() - began:.1f} | {usage.ru_maxrss / 1000:.0f} |'
+    return f'{time.monotonic() - began:.1f} | {int(done.stdout.split()[-1]) / 1000:.0f} |'
 
 
 if __name__ == '__main__':

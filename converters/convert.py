@@ -64,8 +64,8 @@ def convert(
         content.sha256,
     )
     origin = {'file': Path(source).name, 'sha256': content.sha256, 'format': content.format}
-    digest, sample = _digest(found.params), _sample(models.build(found.architecture, found.configuration), found.params)
     del content  # large, and so are what is written and what is loaded next
+    digest, sample = _digest(found.params), _sample(models.build(found.architecture, found.configuration), found.params)
     with files.whole(destination, replace=overwrite) as folder:
         models.write(folder, *found, origin)
         del found

@@ -28,7 +28,7 @@ _DEMO = Path(__file__).parent.parent / 'demo'
 EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor'}
 
 
-def load(name: str | os.PathLike) -> tuple[Generator, dict] | tuple[Extractor, dict] | tuple[Lpips, dict]:
+def load(name: str | os.PathLike) -> tuple[Generator | Extractor | Lpips, dict]:
     """A model and its weights. name: a model directory, or an embedded one: 'demo', 'demo-extractor'.
 
     Raises ValueError with one sentence if it is not there or is not what its `model.json` says.
