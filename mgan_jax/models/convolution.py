@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jax import Array, lax
+
+from mgan_jax.models import winograd
 
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
@@ -31,6 +34,20 @@ def upsample_conv(x: Array, kernel: Array, conv: Callable = conv) -> Array:
     b, h, w, c = out[0][0].shape
     stacked = jnp.stack([jnp.stack(row, axis=3) for row in out], axis=2)  # [B H 2 W 2 C]
     return stacked.reshape(b, 2 * h, 2 * w, c)
+
+
+def layer_conv(
+    layer: nn.Module, x: Array, kernel: Array, conv: Callable, upsample: bool = False, padding: str = 'SAME'
+) -> Array:
+    """The 3x3 convolution of a layer, after nearest x2 upsampling or not: by its transformed kernel where its weights have
+    one (see `winograd.prepared`), else by the plain kernel and `conv`. padding: of the convolution without upsampling."""
+    transformed: Array | None = layer.get_variable('params', 'transformed')
+    if transformed is None:
+        return upsample_conv(x, kernel, conv) if upsample else conv(x, kernel, padding)
+    if upsample:
+        return winograd.upsample_conv(x, transformed)
+    same = winograd.conv(x, transformed)
+    return same if padding == 'SAME' else same[:, 1:-1, 1:-1]
 
 
 def _phase_kernels(kernel: Array, axis: int) -> tuple[Array, Array]:

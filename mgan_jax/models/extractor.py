@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
+from mgan_jax.models.generator import as_they_are
+
 
 class Extractor(NamedTuple):
     """features(params, images, layer): [B H W 3] (or [B H W 1], repeated) in [-1, 1] -> [B h w C].
@@ -13,6 +15,7 @@ class Extractor(NamedTuple):
     layers: the names that `layer` may take, from shallow to deep.
     init(key): random weights, for training and tests.
     attributes(params, images): [B H W 3] -> [B A] in [0, 1], what `attribute_names` name, if it was trained to tell any.
+    prepare(params): as that of a generator.
     stages: the layers before each pooling and the last one, or what stands for them: those that LPIPS compares.
     """
 
@@ -22,6 +25,7 @@ class Extractor(NamedTuple):
     attributes: Callable
     attribute_names: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
+    prepare: Callable = as_they_are
 
 
 def one_or_several(layers: Sequence[str], compute: Callable) -> Callable:

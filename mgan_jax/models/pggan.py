@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, conv, upsample_conv
+from mgan_jax.models import winograd
+from mgan_jax.models.convolution import add_bias, conv, layer_conv
 from mgan_jax.models.generator import Generator
 
 
@@ -57,8 +58,7 @@ class Layer(nn.Module):
     def __call__(self, x: Array) -> Array:
         kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (3, 3, x.shape[-1], self.channels))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
-        x = pixel_norm(x)
-        x = upsample_conv(x, kernel, self.conv) if self.upsample else self.conv(x, kernel)
+        x = layer_conv(self, pixel_norm(x), kernel, self.conv, self.upsample)
         return leaky_relu(add_bias(x, bias))
 
 
@@ -156,6 +156,9 @@ def build(
             raise ValueError('a tail of styles was given, but a PGGAN has no styles; leave tail=None.')
         return module.apply({'params': params}, features, _check_layer(start), method='image')
 
+    def prepare(params):
+        return winograd.prepared(params, {f'layer{l}': l % 2 == 1 for l in range(4, module.num_layers + 1)})
+
     def _check_layer(l: int) -> int:
         if not 1 <= l <= module.num_layers:
             raise ValueError(f'layer {l} is given, but this generator has the layers 1 to {module.num_layers}.')
@@ -176,4 +179,5 @@ def build(
         generate=generate,
         init=init,
         image_channels=image_channels,
+        prepare=prepare,
     )

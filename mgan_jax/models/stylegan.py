@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, blur, conv, upsample_conv
+from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
@@ -52,7 +52,8 @@ class Layer(nn.Module):
 
     def _convolved(self, x: Array) -> Array:
         kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (3, 3, x.shape[-1], self.channels))
-        return blur(upsample_conv(x, kernel, self.conv), _SMOOTH) if self.upsample else self.conv(x, kernel)
+        x = layer_conv(self, x, kernel, self.conv, self.upsample)
+        return blur(x, _SMOOTH) if self.upsample else x
 
 
 class StyleGAN(nn.Module):
@@ -129,4 +130,5 @@ def build(
         latent_dim=latent_dim,
         num_classes=num_classes,
         height=height,
+        transformed={f'layer{l}': l % 2 == 1 for l in range(4, module.num_layers + 1)},
     )

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, blur, conv, transposed_conv, upsample_smooth
+from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv, transposed_conv, upsample_smooth
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
@@ -54,7 +54,10 @@ class Layer(nn.Module):
         kernel = self.param('kernel', scaled_normal(1.0), (3, 3, x.shape[-1], self.channels))
         style = Dense(x.shape[-1], bias=1.0, name='style')(w)  # [B C_in]
         x = _modulated(x, style)
-        x = blur(transposed_conv(x, kernel, self.conv), _SMOOTH) if self.upsample else self.conv(x, kernel)
+        if self.upsample:
+            x = blur(transposed_conv(x, kernel, self.conv), _SMOOTH)
+        else:
+            x = layer_conv(self, x, kernel, self.conv)
         energy = jnp.square(style) @ jnp.sum(jnp.square(kernel), axis=(0, 1))  # sum over taps and C_in of (w s)^2
         x = _modulated(x, jax.lax.rsqrt(energy + 1e-8))
         x = NoiseInput(per_channel=False, name='noise')(x, noise)
@@ -170,4 +173,5 @@ def build(
         latent_dim=latent_dim,
         num_classes=num_classes,
         height=height,
+        transformed={f'layer{l}': False for l in range(3, module.num_layers + 1, 2)},
     )

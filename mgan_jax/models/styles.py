@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from mgan_jax.models import winograd
 from mgan_jax.models.convolution import add_bias
 from mgan_jax.models.generator import Generator, Styles
 from mgan_jax.models.pggan import leaky_relu, pixel_norm, scaled_normal
@@ -87,12 +88,13 @@ def generator_of(
     latent_dim: int,
     num_classes: int,
     height: int | None,
+    transformed: dict[str, bool],
 ) -> Generator:
     """The pure functions of a style-based network.
 
     module: has `style_dim`, `to_w(z, label)`, `layers(maps, styles, noise, first, last)` (maps None for first = 1) and
     `to_image(maps, styles)`. layer_sizes: pixels a side of each layer. num_styles: rows of a whole w+.
-    height: rows of the image that are kept, from its middle; None for all.
+    height: rows of the image that are kept, from its middle; None for all. transformed: see `winograd.prepared`.
     """
     num_layers, resolution, style_dim = len(layer_sizes), layer_sizes[-1], module.style_dim
 
@@ -196,6 +198,7 @@ def generator_of(
         image_channels=module.image_channels,
         styles=Styles(to_space, style_of, average, stored_noise, num_classes),
         height=height,
+        prepare=lambda params: winograd.prepared(params, transformed),
     )
 
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, conv
+from mgan_jax.models import winograd
+from mgan_jax.models.convolution import add_bias, conv, layer_conv
 from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
 
 
@@ -29,9 +30,9 @@ class _Conv(nn.Module):
         kernel = self.param('kernel', initial, (3, 3, x.shape[-1], self.channels))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
         if self.padding == 'zero':
-            return nn.relu(add_bias(self.conv(x, kernel), bias))
+            return nn.relu(add_bias(layer_conv(self, x, kernel, self.conv), bias))
         reflected = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='reflect')
-        return nn.relu(add_bias(self.conv(reflected, kernel, 'VALID'), bias))
+        return nn.relu(add_bias(layer_conv(self, reflected, kernel, self.conv, padding='VALID'), bias))
 
 
 class Pixelwise(nn.Module):
@@ -112,6 +113,10 @@ def build(
         check_size(images, len(depths))
         return module.apply({'params': params}, images, method='attributes')
 
+    def prepare(params):
+        names = [name.replace('relu', 'conv') for name in module.layers]
+        return winograd.prepared(params, dict.fromkeys(names, False))
+
     def check_size(images: Array, block: int) -> None:
         require_size(images, 2 ** (block - 1) * (1 if padding == 'zero' else 2), f'block {block}')
 
@@ -122,4 +127,5 @@ def build(
         tell if attributes else no_attributes,
         tuple(attributes),
         tuple(f'relu{block}_{depth}' for block, depth in enumerate(depths, 1)),
+        prepare,
     )

@@ -1,0 +1,80 @@
+"""Convolutions by transformed kernels: the values and slopes of the plain ones, with fewer multiplications."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgan_jax.models import convolution, pggan, stylegan, stylegan2, vgg, winograd
+from tests.toy import draw_weights
+
+
+def both(plain, fast, upsample, shape):
+    """Values and slopes with respect to the image of two ways to compute a convolution."""
+    x = jax.random.normal(jax.random.key(0), shape)
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, shape[-1], 5))
+    results = []
+    for function, argument in ((plain, kernel), (fast, winograd.transform(kernel, upsample))):
+        y, slope = jax.vjp(lambda x, f=function, a=argument: f(x, a), x)
+        results.append((y, *slope(jax.random.normal(jax.random.key(2), y.shape))))
+    return results
+
+
+@pytest.mark.parametrize('size', [(1, 1), (4, 4), (5, 8), (9, 6), (16, 16)])
+def test_convolution(size):
+    (y, dx), (fast_y, fast_dx) = both(convolution.conv, winograd.conv, False, (2, *size, 3))
+    np.testing.assert_allclose(fast_y, y, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(fast_dx, dx, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (2, 2), (3, 4), (5, 2), (8, 8)])
+def test_upsampling(size):
+    (y, dx), (fast_y, fast_dx) = both(convolution.upsample_conv, winograd.upsample_conv, True, (2, *size, 3))
+    np.testing.assert_allclose(fast_y, y, rtol=0, atol=3e-5)
+    np.testing.assert_allclose(fast_dx, dx, rtol=0, atol=3e-5)
+
+
+def test_fewer_multiplications():
+    def operations(function, *arguments):
+        return jax.jit(function).lower(*arguments).compile().cost_analysis()['flops']
+
+    x, kernel = jnp.zeros((4, 32, 32, 128)), jnp.zeros((3, 3, 128, 128))
+    plain = operations(convolution.conv, x, kernel)
+    assert operations(winograd.conv, x, winograd.transform(kernel, False)) < 0.35 * plain
+    up = operations(convolution.upsample_conv, x, kernel)
+    assert operations(winograd.upsample_conv, x, winograd.transform(kernel, True)) < 0.5 * up
+
+
+NETWORKS = {
+    'pggan': pggan.build(32, latent_dim=8, fmaps_base=4096, fmaps_max=128),
+    'stylegan': stylegan.build(32, latent_dim=8, style_dim=8, fmaps_base=4096, fmaps_max=128),
+    'stylegan2': stylegan2.build(32, latent_dim=8, style_dim=8, fmaps_base=4096, fmaps_max=128),
+}
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_generators(name):
+    generator = NETWORKS[name]
+    params = draw_weights(generator.init, seed=0)
+    prepared = generator.prepare(params)
+    changed = {layer for layer in params if set(prepared[layer]) != set(params[layer])} if name == 'pggan' else None
+    assert changed in (None, {'layer4', 'layer5', 'layer6', 'layer7', 'layer8'})
+    z = jax.random.normal(jax.random.key(1), (2, 8))
+    (image, dz), (fast_image, fast_dz) = (
+        jax.value_and_grad(lambda z, p=p: jnp.square(generator.generate(p, z)).sum())(z) for p in (params, prepared)
+    )
+    np.testing.assert_allclose(fast_image, image, rtol=1e-5)
+    np.testing.assert_allclose(fast_dz, dz, rtol=0, atol=1e-4 * float(jnp.abs(dz).max()))
+    assert any('transformed' in layer for layer in prepared.values() if isinstance(layer, dict))
+
+
+@pytest.mark.parametrize('padding', ['zero', 'reflect'])
+def test_extractors(padding):
+    extractor = vgg.build((1, 2), (128, 128), padding)
+    params = draw_weights(extractor.init, seed=0)
+    prepared = extractor.prepare(params)
+    assert [name for name in params if 'transformed' in prepared[name]] == ['conv2_1', 'conv2_2']
+    images = jax.random.uniform(jax.random.key(1), (2, 20, 24, 3), minval=-1)
+    expected = extractor.features(params, images, 'relu2_2')
+    found = extractor.features(prepared, images, 'relu2_2')
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * float(expected.max()))
