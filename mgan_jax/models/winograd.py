@@ -70,9 +70,7 @@ _UP_SLOPE_A: Matrix = ((0, 0, 1, 1, 1), (1, 1, 1, 0, 0))
 
 def transform(kernel: Array, upsample: bool) -> Array:
     """G k G^T: [3 3 C_in C_out] -> [6 6 C_in C_out] for `conv`, or [5 5 C_in C_out] for `upsample_conv`."""
-    g = _UP_G if upsample else _G
-    rows = _combine(g, list(kernel))
-    return jnp.stack([jnp.stack(_combine(g, list(row))) for row in rows])
+    return _on_both_axes(_UP_G if upsample else _G, kernel)
 
 
 def prepared(params: dict, layers: Mapping[str, bool]) -> dict:
@@ -140,13 +138,12 @@ def _same(x: Array, transformed: Array, b: Matrix, a: Matrix) -> Array:
 def _tiled(x: Array, transformed: Array, b: Matrix, a: Matrix, step: int, tiles: tuple[int, int]) -> Array:
     """A^T [transformed (.) (B^T x B)] A for all tiles, which begin every `step` pixels of x, side by side."""
     down, along = tiles
-    outputs = []
-    for kernels, row in zip(transformed, _combine(b, _taps(x, 1, step, down, len(b[0]))), strict=True):
-        places = _combine(b, _taps(row, 2, step, along, len(b[0])))
-        outputs.append(_combine(a, [place @ kernel for place, kernel in zip(places, kernels, strict=True)]))
-    columns = [jnp.stack(_combine(a, column), axis=2) for column in zip(*outputs, strict=True)]
-    stacked = jnp.stack(columns, axis=4)  # [B tiles side tiles side C]
-    return stacked.reshape(x.shape[0], down * len(a), along * len(a), -1)
+    rows = _combine(b, _taps(x, 1, step, down, len(b[0])))  # [6 B down W C]
+    places = _combine(b, _taps(rows, 3, step, along, len(b[0])))  # [6 6 B down along C]
+    flat = places.reshape(*places.shape[:2], -1, x.shape[-1])
+    products = lax.dot_general(flat, transformed, (((3,), (2,)), ((0, 1), (0, 1))))  # [6 6 tiles C]
+    pixels = _on_both_axes(a, products).reshape(len(a), len(a), len(x), down, along, -1)
+    return pixels.transpose(2, 3, 0, 4, 1, 5).reshape(len(x), down * len(a), along * len(a), -1)
 
 
 def _taps(x: Array, axis: int, step: int, count: int, size: int) -> list[Array]:
@@ -154,10 +151,16 @@ def _taps(x: Array, axis: int, step: int, count: int, size: int) -> list[Array]:
     return [lax.slice_in_dim(x, i, i + (count - 1) * step + 1, step, axis) for i in range(size)]
 
 
-def _combine(matrix: Matrix, parts: Sequence[Array]) -> list[Array]:
+def _on_both_axes(matrix: Matrix, x: Array) -> Array:
+    """M x M^T: [n n ...] -> [m m ...], the rows along the second axis. Its own inverse order: done twice, rows come first again."""
+    rows = _combine(matrix, list(x))  # [m n ...]
+    return _combine(matrix, list(rows.swapaxes(0, 1)))
+
+
+def _combine(matrix: Matrix, parts: Sequence[Array]) -> Array:
     """Matrix times a column of arrays, without the zeros."""
     products = ([_times(c, part) for c, part in zip(row, parts, strict=True) if c] for row in matrix)
-    return [functools.reduce(operator.add, row) for row in products]
+    return jnp.stack([functools.reduce(operator.add, row) for row in products])
 
 
 def _times(factor: float, x: Array) -> Array:
