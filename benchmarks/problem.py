@@ -69,8 +69,14 @@ def weights(setting: Setting) -> Weights:
 def start(setting: Setting, weights: Weights) -> Start:
     """Different for every batch and number of codes, the same in every run."""
     generator, _ = networks(setting)
-    sizes = {'batch': setting.batch, 'num_codes': setting.codes, 'layer': setting.layer}
-    codes = composition.init(jax.random.key(2), generator, weights.generator, **sizes)
+    codes = composition.init(
+        jax.random.key(2),
+        generator,
+        weights.generator,
+        batch=setting.batch,
+        num_codes=setting.codes,
+        layer=setting.layer,
+    )
     shape = (setting.batch, *generator.image_size, generator.image_channels)
     target = np.random.default_rng(3).uniform(-1, 1, shape).astype(np.float32)
     return Start(np.asarray(codes.latents), np.asarray(codes.alpha), target)

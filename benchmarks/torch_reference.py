@@ -157,16 +157,16 @@ def best(weights: Any, setting: Any, start: Any) -> tuple[Callable, dict]:
     net = channels_last(networks(*weights))
     if not setting.compile:
         return _best_step(best_loss, net, setting, start), {'note': 'eager'}
-    steps = {'eager': best_loss, 'compiled': torch.compile(best_loss)}
-    steps = {name: _best_step(loss, net, setting, start) for name, loss in steps.items()}
+    torch.compiler.reset()  # or it gives up after a few settings
+    losses = {'eager': best_loss, 'compiled': torch.compile(best_loss, dynamic=False)}
+    steps = {name: _best_step(loss, net, setting, start) for name, loss in losses.items()}
     try:
         seconds = {name: _seconds(step) for name, step in steps.items()}
     except Exception as error:  # whatever a compiler may stumble over
         return _best_step(best_loss, net, setting, start), {'note': f'eager; compiling fails: {type(error).__name__}'}
     chosen, other = sorted(seconds, key=seconds.__getitem__)
     note = f'{chosen} ({seconds[chosen]:.3g} s, {other} {seconds[other]:.3g} s)'
-    loss = best_loss if chosen == 'eager' else torch.compile(best_loss)
-    return _best_step(loss, net, setting, start), {'note': note}
+    return _best_step(losses[chosen], net, setting, start), {'note': note}
 
 
 def _best_step(loss_of: Callable, net: Networks, setting: Any, start: Any) -> Callable:
