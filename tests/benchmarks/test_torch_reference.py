@@ -1,5 +1,7 @@
 """The PyTorch forms compute what the library computes: same weights, same start, same target."""
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,3 +93,23 @@ def test_only_the_original_way_computes_gradients_of_weights(weights, start, mon
     for side, wanted in (('original', True), ('best', False)):
         getattr(torch_reference, side)(weights, SETTING, start)[0]()
         assert all((tensor.grad is not None) == wanted for tensor in torch_reference.tensors(made[-1]))
+
+
+def test_best_goes_on_without_a_compiler(weights, start, expected, monkeypatch):
+    def no_compiler(*arguments):
+        raise OSError('no compiler')
+
+    monkeypatch.setattr(torch, 'compile', lambda function, **options: no_compiler)
+    advance, facts = torch_reference.best(weights, SETTING._replace(compile=True), start)
+    assert facts['note'] == 'eager; compiling fails: OSError'
+    assert relative_error(np.array(advance()), expected[0]) < CLOSE
+
+
+def test_best_takes_the_quicker_form(weights, start, expected, monkeypatch):
+    def slow(function, **options):
+        return lambda *arguments: time.sleep(0.5) or function(*arguments)
+
+    monkeypatch.setattr(torch, 'compile', slow)
+    advance, facts = torch_reference.best(weights, SETTING._replace(compile=True), start)
+    assert facts['note'].startswith('eager (')
+    assert relative_error(np.array(advance()), expected[0]) < CLOSE
