@@ -4,7 +4,8 @@ One reconstruction step, forward, backward and the update of the codes, of PGGAN
 `inversion.make_step(...).update` with Adam; 'best' and 'original' are the PyTorch forms of `benchmarks.torch_reference`. Every
 side has a process of its own that lives on and waits while the others work. They step in turns, A B C A B C ..., after each
 other's step, so that a machine whose speed drifts is equally unkind to all; ratios are medians over the rounds. A float32
-matrix product is measured in each round too. All sides start from the same weights, codes and target, and the run ends if
+matrix product is measured in each round too, and how many cores the first side got: fewer than there are means that something
+else ran, and that the seconds say little. All sides start from the same weights, codes and target, and the run ends if
 their losses there differ.
 """
 
@@ -94,15 +95,20 @@ def _measure(started: Sequence[workers.Worker], setting: problem.Setting, start:
     facts = {worker.name: workers.prepare(worker, setting, start) for worker in started}
     _require_same({name: facts[name]['loss'] for name in facts if name != 'matmul'})
     rounds = [{worker.name: workers.step(worker) for worker in started} for _ in range(repeats)]
-    seconds = {name: [one[name] for one in rounds] for name in facts}
-    rate = 2 * setting.matmul**3 / median(seconds['matmul']) / 1e9
-    row = {'layer': setting.layer, 'N': setting.codes, 'B': setting.batch, 'matmul GFLOP/s': rate}
+    seconds, worked = ({name: [one[name][i] for one in rounds] for name in facts} for i in (0, 1))
+    row: dict = {'layer': setting.layer, 'N': setting.codes, 'B': setting.batch}
     first, *others = [name for name in facts if name != 'matmul']
     row |= {f'{name} s': median(seconds[name]) for name in (first, *others)}
-    for name in others:
-        row[f'{name}/{first}'] = median(other / own for other, own in zip(seconds[name], seconds[first], strict=True))
+    row |= {f'{name}/{first}': _ratio(seconds[name], seconds[first]) for name in others}
+    row['matmul GFLOP/s'] = 2 * setting.matmul**3 / median(seconds['matmul']) / 1e9
+    row['cores at work'] = _ratio(worked[first], seconds[first])
     notes = [f'{name}: {facts[name]["note"]}' for name in (first, *others) if facts[name]['note']]
-    return row | {'notes': '; '.join(notes), 'seconds': seconds, 'facts': facts}
+    return row | {'notes': '; '.join(notes), 'seconds': seconds, 'processor_seconds': worked, 'facts': facts}
+
+
+def _ratio(times: Sequence[float], others: Sequence[float]) -> float:
+    """The median over pairs of the same round."""
+    return median(time / other for time, other in zip(times, others, strict=True))
 
 
 def _require_same(losses: dict[str, list[float]]) -> None:
@@ -115,7 +121,7 @@ def _require_same(losses: dict[str, list[float]]) -> None:
 
 def _columns(sides: Sequence[str]) -> list[str]:
     ratios = [f'{name}/{sides[0]}' for name in sides[1:]]
-    return ['layer', 'N', 'B', *(f'{name} s' for name in sides), *ratios, 'matmul GFLOP/s', 'notes']
+    return ['layer', 'N', 'B', *(f'{name} s' for name in sides), *ratios, 'matmul GFLOP/s', 'cores at work', 'notes']
 
 
 if __name__ == '__main__':

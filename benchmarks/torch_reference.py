@@ -161,7 +161,7 @@ def best(weights: Any, setting: Any, start: Any) -> tuple[Callable, dict]:
     losses = {'eager': best_loss, 'compiled': torch.compile(best_loss, dynamic=False)}
     steps = {name: _best_step(loss, net, setting, start) for name, loss in losses.items()}
     try:
-        seconds = {name: _seconds(step) for name, step in steps.items()}
+        seconds = _seconds(steps)
     except Exception as error:  # whatever a compiler may stumble over
         return _best_step(best_loss, net, setting, start), {'note': f'eager; compiling fails: {type(error).__name__}'}
     chosen, other = sorted(seconds, key=seconds.__getitem__)
@@ -187,15 +187,15 @@ def _best_step(loss_of: Callable, net: Networks, setting: Any, start: Any) -> Ca
     return advance
 
 
-def _seconds(advance: Callable, repeats: int = 3) -> float:
-    """The shortest of some steps after a first one."""
-    advance()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        advance()
-        times.append(time.perf_counter() - began)
-    return min(times)
+def _seconds(steps: dict[str, Callable], repeats: int = 3) -> dict[str, float]:
+    """The shortest of some steps of each, which are done in turns, after a first one."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(1 + repeats):
+        for name, advance in steps.items():
+            began = time.perf_counter()
+            advance()
+            times[name].append(time.perf_counter() - began)
+    return {name: min(own[1:]) for name, own in times.items()}
 
 
 def channels_first(images: np.ndarray) -> Tensor:

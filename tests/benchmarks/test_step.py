@@ -38,6 +38,7 @@ def test_quick_run_times_the_sides_in_turns(saved):
     for side in sides[1:]:
         pairs = np.divide(row['seconds'][side], row['seconds']['ours'])
         assert row[f'{side}/ours'] == pytest.approx(np.median(pairs))
+    assert row['cores at work'] > 0 and set(row['processor_seconds']) == set(row['seconds'])
     assert row['matmul GFLOP/s'] == pytest.approx(2 * 256**3 / np.median(row['seconds']['matmul']) / 1e9)
 
 
