@@ -3,14 +3,15 @@
 The step's parts, G1 of all codes, G2 and the extractor, are timed by themselves, forward and backward, and the whole step, in
 turns. Their arithmetic is counted from their jaxprs (`benchmarks.operations`), as what is really done: a convolution that is
 computed by fewer multiplications counts with these. 'rest' is the whole step without the three parts: composition, loss,
-optimiser; its seconds are a difference. The peak is that of a large square matrix product, measured in the same turns.
-Works on any device that JAX has.
+optimiser; its seconds are a difference, taken in each round, negative where something else disturbed them. The peak is that
+of a large square matrix product, measured in the same turns. Works on any device that JAX has.
 """
 
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import truediv
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from mgan_jax import composition, inversion, resize
 
 QUICK = {'resolution': 32, 'fmaps_max': 32, 'layer': 4, 'codes': 2, 'batch': 1, 'repeats': 2, 'matmul': 256}
 WARM_UP = 2
+DTYPES = ('float32', 'bfloat16')
 PARTS = ('G1', 'G2', 'extractor')
 
 
@@ -47,14 +49,20 @@ def main(arguments: Sequence[str]) -> None:
     counts = {name: count(part.function, *part.arguments) for name, part in parts.items()}
     runs: dict[str, Callable] = {name: partial(_run, part) for name, part in parts.items()}
     runs['step'] = _stepper(parts['step'])
-    runs |= {f'matmul {dtype}': _matmul(options.matmul, dtype) for dtype in ('float32', 'bfloat16')}
-    seconds = _take_turns(runs, options.repeats)
-    middle = {name: median(times) for name, times in seconds.items()}
-    peaks = {dtype: 2 * options.matmul**3 / middle[f'matmul {dtype}'] / 1e9 for dtype in ('float32', 'bfloat16')}
-    rows = _rows(counts, middle, peaks['float32'])
+    runs |= {f'matmul {dtype}': _matmul(options.matmul, dtype) for dtype in DTYPES}
+    _report(options, arguments, setting, counts, *_take_turns(runs, options.repeats))
+
+
+def _report(options, arguments, setting: problem.Setting, counts: dict, seconds: dict, worked: dict) -> None:
+    """Prints the table and writes the file."""
+    peaks = {dtype: 2 * options.matmul**3 / median(seconds[f'matmul {dtype}']) / 1e9 for dtype in DTYPES}
+    rows = _rows(counts, seconds, peaks['float32'])
+    cores = median(map(truediv, worked['step'], seconds['step']))
     print(record.table(rows))
     print('\nmatrix product: ' + ', '.join(f'{rate:.0f} GFLOP/s in {dtype}' for dtype, rate in peaks.items()))
-    facts = {'setting': setting._asdict(), 'peak_gflops': peaks, 'seconds': seconds}
+    print(f'cores at work in the step: {cores:.2f} of {record.cores()}')
+    facts = {'setting': setting._asdict(), 'peak_gflops': peaks, 'cores_at_work': cores}
+    facts |= {'seconds': seconds, 'processor_seconds': worked}
     record.save(options.out, 'roofline', arguments, rows, device=jax.devices()[0].device_kind, **facts)
 
 
@@ -130,39 +138,42 @@ def _matmul(size: int, dtype: str) -> Callable:
     return partial(_run, Part(jax.jit(jnp.matmul), (x, x)))
 
 
-def _take_turns(runs: dict[str, Callable], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each run in every round, A B C A B C ..., after some rounds that are not counted."""
+def _take_turns(runs: dict[str, Callable], repeats: int) -> tuple[dict, dict]:
+    """Seconds of each run in every round, A B C A B C ..., and seconds that all the processors together worked on it."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    worked: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(WARM_UP + repeats):
         for name, run in runs.items():
-            began = time.perf_counter()
+            began, work_began = time.perf_counter(), time.process_time()
             run()
             if number >= WARM_UP:
                 seconds[name].append(time.perf_counter() - began)
-    return seconds
+                worked[name].append(time.process_time() - work_began)
+    return seconds, worked
 
 
-def _rows(counts: dict[str, Count], seconds: dict[str, float], peak: float) -> list[dict]:
+def _rows(counts: dict[str, Count], seconds: dict[str, list[float]], peak: float) -> list[dict]:
     """The table: the parts, what is left, the step. peak: GFLOP/s of the matrix product."""
     own = [counts[name] for name in PARTS]
     left = Count(*(whole - sum(parts) for whole, *parts in zip(counts['step'], *own, strict=True)))
     counts = {**{name: counts[name] for name in PARTS}, 'rest': left, 'step': counts['step']}
-    seconds = seconds | {'rest': seconds['step'] - sum(seconds[name] for name in PARTS)}
+    rounds = zip(seconds['step'], *(seconds[name] for name in PARTS), strict=True)
+    seconds = seconds | {'rest': [whole - sum(parts) for whole, *parts in rounds]}
     return [_row(name, made, seconds[name], seconds['step'], peak) for name, made in counts.items()]
 
 
-def _row(name: str, made: Count, seconds: float, whole: float, peak: float) -> dict:
-    rate = made.operations / seconds / 1e9 if made.operations else None
+def _row(name: str, made: Count, seconds: list[float], whole: list[float], peak: float) -> dict:
+    rate = made.operations / median(seconds) / 1e9 if made.operations else None
     return {
         'part': name,
         'GFLOP': made.operations / 1e9,
         'dense GB': made.dense_bytes / 1e9,
         'other GB, unfused': made.other_bytes / 1e9,
         'FLOP/byte': made.operations / made.dense_bytes if made.dense_bytes else None,
-        'seconds': seconds,
+        'seconds': median(seconds),
         'GFLOP/s': rate,
         'of peak %': rate and 100 * rate / peak,
-        'of step %': 100 * seconds / whole,
+        'of step %': 100 * median(map(truediv, seconds, whole)),
     }
 
 

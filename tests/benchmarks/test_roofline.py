@@ -24,6 +24,7 @@ def test_quick_run_measures_every_part(saved):
         assert row['seconds'] > 0 and len(saved['seconds'][name]) == 2
         assert row['GFLOP/s'] == pytest.approx(row['GFLOP'] / row['seconds'])
         assert row['of peak %'] == pytest.approx(100 * row['GFLOP/s'] / saved['peak_gflops']['float32'])
+    assert saved['cores_at_work'] > 0
     assert rows['step']['of step %'] == 100 and saved['peak_gflops']['bfloat16'] > 0
 
 
@@ -36,7 +37,7 @@ def test_the_parts_are_the_step(saved):
 
 def test_rows_share_the_step_out():
     counts = {'G1': Count(60, 6, 1), 'G2': Count(20, 2, 1), 'extractor': Count(10, 1, 1), 'step': Count(90, 9, 7)}
-    seconds = {'G1': 5.0, 'G2': 2.0, 'extractor': 1.0, 'step': 10.0}
+    seconds = {'G1': [5.0, 6.0, 5.0], 'G2': [2.0] * 3, 'extractor': [1.0] * 3, 'step': [10.0, 12.0, 10.0]}
     rows = {row['part']: row for row in roofline._rows(counts, seconds, peak=24e-9)}
     assert rows['rest']['seconds'] == 2 and rows['rest']['GFLOP'] == 0 and rows['rest']['other GB, unfused'] == 4e-9
     assert rows['rest']['GFLOP/s'] is None and rows['G1']['GFLOP/s'] == 12e-9
