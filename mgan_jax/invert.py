@@ -41,7 +41,7 @@ def _run(arguments: list[str]) -> int:
     try:
         failed = restoration.restore(job, out)
         rows = results.write_table(out, [source.name for source in job.sources], failed)
-    except (OSError, jax.errors.JaxRuntimeError) as error:
+    except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
         advice = (
             'what was finished is kept; free disk space or memory (a smaller --config.batch_size) and run it again.'
         )

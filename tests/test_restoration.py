@@ -46,15 +46,15 @@ pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
 
 @pytest.fixture(scope='module')
 def base(folder):
-    """A reconstruction of the five photos in batches of two, and the step that it compiled."""
+    """A reconstruction of the five photos, two at a time, and the program that it compiled."""
     out = folder / 'base'
-    steps = []
-    make_step = inversion.make_step
+    jobs = []
+    prepare = restoration.prepare
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inversion, 'make_step', lambda *given: steps.append(make_step(*given)) or steps[-1])
+        patch.setattr(restoration, 'prepare', lambda *given: jobs.append(prepare(*given)) or jobs[-1])
         with optimization(True):
             assert invert.main(arguments(folder, 'invert.py', out, optimizer='sgd')) == 0
-    return out, steps[0]
+    return out, jobs[0].program
 
 
 # What a run writes
@@ -75,10 +75,9 @@ def test_result_folders(base):
         assert latents(out, result.name)[1].shape == (2, 16)
 
 
-def test_ragged_batches_compile_one_step(base):
-    _, step = base
-    assert step.update._cache_size() == 1
-    assert step.prepare._cache_size() == 1
+def test_five_images_in_two_slots_compile_every_program_once(base):
+    _, program = base
+    assert [part._cache_size() for part in (program.begin, program.step.update, program.finish)] == [1, 1, 1]
 
 
 def test_table_has_the_order_of_the_list_and_the_psnr_of_the_files(base):
