@@ -42,9 +42,7 @@ def _run(arguments: list[str]) -> int:
         failed = restoration.restore(job, out)
         rows = results.write_table(out, [source.name for source in job.sources], failed)
     except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
-        advice = (
-            'what was finished is kept; free disk space or memory (a smaller --config.batch_size) and run it again.'
-        )
+        advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
         print(f'{sentence(error)}; {advice}', file=sys.stderr)
         return 3
     print(_summary(rows, out))

@@ -247,8 +247,9 @@ def _moved(slot: Slot, state: inversion.State, length: int, seconds: float) -> S
 def _is_finished(slot: Slot, rules: Rules) -> bool:
     if slot.steps >= rules.num_steps or slot.state.failed_at >= 0:
         return True
-    gained = slot.compared - slot.state.best_loss
-    return slot.steps % rules.interval == 0 and bool(gained < rules.tolerance * slot.compared)
+    if not rules.tolerance or slot.steps % rules.interval or math.isinf(slot.compared):
+        return False
+    return bool(slot.compared - slot.state.best_loss <= rules.tolerance * slot.compared)
 
 
 def _compared(slot: Slot, rules: Rules) -> Slot:
