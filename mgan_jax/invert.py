@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import presets, restoration, results
+from mgan_jax import compiled, presets, restoration, results
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         settings = read_settings(arguments)
+        compiled.keep()
         job = restoration.prepare(settings)
         out = Path(settings['out']).expanduser()
         results.start(out, settings, restoration.machine(), job.sources)

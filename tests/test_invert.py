@@ -190,7 +190,8 @@ def command_line(folder, out, **fields):
 
 def test_quiet_without_a_terminal(folder, tmp_path):
     command = command_line(folder, tmp_path / 'out', images=folder / 'photos' / 'photo0.png')
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0
     assert process.stderr == ''
     assert process.stdout.startswith('1 of 1 images done')
@@ -209,7 +210,9 @@ def test_progress_bar_and_interruption(folder, tmp_path):
     terminal, its_end = pty.openpty()
     termios.tcsetwinsize(its_end, (24, 120))
     command = [sys.executable, '-c', HEAR_INTERRUPTIONS, *command_line(folder, out, steps=4000)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=its_end, text=True) as process:
+    environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
+    pipes = {'stdout': subprocess.PIPE, 'stderr': its_end}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:
         os.close(its_end)
         os.set_blocking(terminal, False)
         seen, deadline = '', time.monotonic() + 300
