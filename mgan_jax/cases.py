@@ -4,9 +4,7 @@ import zlib
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from mgan_jax import images, masks, tasks
 from mgan_jax.models.generator import Generator
@@ -16,7 +14,7 @@ NO_HOLE = np.zeros((1, 1, 1), np.float32)
 
 
 class Case(NamedTuple):
-    """One image to restore, as a batch of one: every array has the axis B = 1 first.
+    """One image to restore, as a batch of one: every array is NumPy's and has the axis B = 1 first.
 
     naive [1 H W C]: the input without any restoration at the target's size, to compare with. target: None if unknown.
     number: of the image's content, for keys that depend on neither its name nor its place in the list.
@@ -24,8 +22,8 @@ class Case(NamedTuple):
 
     source: Source
     observation: Any
-    naive: Array
-    target: Array | None
+    naive: np.ndarray
+    target: np.ndarray | None
     number: int
 
 
@@ -52,18 +50,18 @@ def read(source: Source, generator: Generator, settings: dict) -> Case:
     shrunk = settings['factor'] if low_res else 1
     photo = images.read(source.path, (height // shrunk, width // shrunk))
     number = zlib.crc32(photo.pixels.tobytes())
-    pixels = jnp.asarray(photo.pixels)[None]  # [1 H W 3]
+    pixels = photo.pixels[None]  # [1 H W 3]
     if generator.image_channels == 1:
-        pixels = tasks.gray(pixels)
+        pixels = np.asarray(tasks.gray(jax.device_put(pixels)))
     if low_res:
         return Case(source, pixels, _enlarged(pixels, generator.image_size), None, number)
-    observation = _task_of(number, pixels, settings).degrade(pixels)
+    observation = jax.device_get(_task_of(number, pixels, settings).degrade(pixels))
     unknown = settings.get('damaged', False) or (settings['task'] == 'colorize' and photo.grey)
-    target = None if unknown else jnp.clip(pixels, -1, 1)
+    target = None if unknown else np.clip(pixels, -1, 1)
     return Case(source, observation, _naive(observation, generator), target, number)
 
 
-def _task_of(number: int, pixels: Array, settings: dict) -> tasks.Task:
+def _task_of(number: int, pixels: np.ndarray, settings: dict) -> tasks.Task:
     if 'mask' not in settings:
         return make_task(settings)
     seed = settings['seed'] + number
@@ -75,13 +73,13 @@ def _task_of(number: int, pixels: Array, settings: dict) -> tasks.Task:
     return make_task(settings, mask, noise)
 
 
-def _naive(observation: Any, generator: Generator) -> Array:
+def _naive(observation: Any, generator: Generator) -> np.ndarray:
     pixels = _enlarged(tasks.pixels(observation), generator.image_size)
-    return jnp.broadcast_to(pixels, (*pixels.shape[:3], generator.image_channels))
+    return np.broadcast_to(pixels, (*pixels.shape[:3], generator.image_channels))
 
 
-def _enlarged(pixels: Array, size: tuple[int, int]) -> Array:
+def _enlarged(pixels: Any, size: tuple[int, int]) -> np.ndarray:
     """Bicubic enlargement, [1 h w C] -> [1 H W C]."""
     if pixels.shape[1:3] == size:
         return pixels
-    return jnp.clip(jax.image.resize(pixels, (1, *size, pixels.shape[-1]), 'cubic'), -1, 1)
+    return np.clip(jax.image.resize(pixels, (1, *size, pixels.shape[-1]), 'cubic'), -1, 1)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec
@@ -17,7 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 class State(NamedTuple):
     """Where an optimisation stands.
 
-    best_codes, best_loss [B]: the iterate with the lowest loss that was evaluated so far. step: how many were.
+    best_codes, best_loss [B]: the iterate with the lowest loss that was evaluated so far. step [B] int32: how many were.
     failed_at [B] int32: the step at which an image's loss became NaN or infinite, -1 while it is sound. A failed image
     rests at its best iterate; the others go on.
     """
@@ -48,7 +49,7 @@ def init(codes: Any, optimizer: optax.GradientTransformation) -> State:
         best_codes=codes,
         best_loss=jnp.full(batch, jnp.inf, jnp.float32),
         failed_at=jnp.full(batch, -1, jnp.int32),
-        step=jnp.zeros((), jnp.int32),
+        step=jnp.zeros(batch, jnp.int32),
     )
     state = jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state)
     own = jax.tree.leaves(state.codes)[0]
@@ -104,6 +105,11 @@ def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
     )
 
 
+def replace(state: Any, fresh: Any, chosen: Array) -> Any:
+    """`fresh` in the places of the images that are chosen [B], `state` in the others: of states, or of any such trees."""
+    return _select(chosen, fresh, state)
+
+
 def run(step: Step, state: State, *arguments, num_steps: int) -> tuple[State, dict[str, Array]]:
     """`num_steps` steps from `state`, whose memory is reused. -> (state, trace), trace['loss']: [num_steps B].
 
@@ -127,7 +133,7 @@ def advance(step: Step, state: State, *arguments, num_steps: int) -> tuple[State
     for _ in range(num_steps):
         state, loss = step.update(state, *arguments)
         losses.append(loss)
-    return state, {'loss': jnp.stack(losses)}
+    return state, {'loss': jnp.asarray(np.stack(jax.device_get(losses)))}  # stacked by JAX, each number is a program
 
 
 def _on_cpu(array: Array) -> bool:

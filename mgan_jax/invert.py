@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import presets, restoration, results
+from mgan_jax import compiled, presets, restoration, results
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         settings = read_settings(arguments)
+        compiled.keep()
         job = restoration.prepare(settings)
         out = Path(settings['out']).expanduser()
         results.start(out, settings, restoration.machine(), job.sources)
@@ -41,10 +42,8 @@ def _run(arguments: list[str]) -> int:
     try:
         failed = restoration.restore(job, out)
         rows = results.write_table(out, [source.name for source in job.sources], failed)
-    except (OSError, jax.errors.JaxRuntimeError) as error:
-        advice = (
-            'what was finished is kept; free disk space or memory (a smaller --config.batch_size) and run it again.'
-        )
+    except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
+        advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
         print(f'{sentence(error)}; {advice}', file=sys.stderr)
         return 3
     print(_summary(rows, out))

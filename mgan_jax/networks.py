@@ -84,6 +84,6 @@ def _load(field: str, kind: type, settings: dict) -> tuple[Any, dict]:
 def _rehearse(distance: perceptual.Distance, weights: Any, size: tuple[int, int], what: str) -> None:
     """Shapes only: raises what the networks object to in images of this size. what: the start of the sentence."""
     try:
-        jax.eval_shape(distance.describe, weights, jnp.zeros((1, *size, 3)))
+        jax.eval_shape(distance.describe, weights, jax.ShapeDtypeStruct((1, *size, 3), jnp.float32))
     except ValueError as error:
         raise ValueError(f'{what}: {error}') from error

@@ -27,6 +27,7 @@ FIELDS: dict[str, Any] = {
     'latent_rate': 0.1,  # learning rate of the latent codes
     'alpha_rate': 0.01,  # learning rate of the channel importances
     'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
+    'tolerance': 0.0,  # an image is finished when its loss fell by less than this share over a tenth of the steps
     'keep': 'best',  # which iterate becomes the result: 'best' or 'last'
     'pixel': 1.0,  # weight of the mean squared difference
     'perceptual': 0.001,  # weight of the perceptual loss
@@ -34,7 +35,7 @@ FIELDS: dict[str, Any] = {
     'extractor_size': 256,  # pixels a side that the extractor sees
     'lpips': '',  # a model directory of LPIPS heads: metrics.csv tells the LPIPS of each result
     'perceptual_loss': 'features',  # mean absolute difference of one layer's features, or 'lpips'
-    'batch_size': 8,
+    'batch_size': 0,  # images at once; 0: as many as fit into the memory
     'seed': 0,
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
@@ -148,9 +149,13 @@ def require_values(settings: dict) -> None:
         raise ValueError('no output folder was given; set --config.out.')
     if not settings['images'].strip(' ,'):
         raise ValueError('no images were given; set --config.images to a file, a folder, a glob or a list of them.')
-    for name in ('steps', 'batch_size', 'num_codes', 'extractor_size'):
+    for name in ('steps', 'num_codes', 'extractor_size'):
         if settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; at least 1 is wanted.')
+    if settings['batch_size'] < 0:
+        raise ValueError(f'batch_size is {settings["batch_size"]}; at least 1 is wanted, or 0 for what fits.')
+    if not 0 <= settings['tolerance'] < 1:
+        raise ValueError(f'tolerance is {settings["tolerance"]}; a share from 0 to below 1 is wanted.')
     for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate'):
         if not 0 <= settings[name] < math.inf:
             raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')

@@ -1,27 +1,27 @@
-"""From settings to written results: what a run needs is checked and loaded once, then images go through in batches."""
+"""From settings to written results: what a run needs is checked and loaded once, then images go through a pool."""
 
+import functools
 import importlib.metadata
-import time
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from tqdm import tqdm
 
 from mgan_jax import (
     cases,
     composition,
-    inversion,
     losses,
     masks,
     metrics,
     models,
     networks,
+    pool,
     presets,
+    programs,
     results,
     sources,
     tasks,
@@ -29,24 +29,23 @@ from mgan_jax import (
 from mgan_jax.errors import sentence
 
 BUNDLED = Path(__file__).parent / 'demo' / 'images'
-REPORTS = 10  # how often the progress bar moves in a batch
 BAR = '{percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}'
+
+_psnr, _ssim = jax.jit(metrics.psnr), jax.jit(metrics.ssim)
 
 
 class Job(NamedTuple):
-    """A run, checked and ready to start. finish(state, observation, params) -> (inversion, result), [B H W C].
+    """A run, checked and ready to start.
 
-    vgg: the weights of the perceptual loss. lpips(result, target): [B H W C] twice -> [B], None without heads.
+    program: items are `cases.Case`s, the output is (inversion, result), [B H W C]. batch_size: how many images go through
+    at once. lpips(result, target): [B H W C] twice -> [B], None without heads.
     """
 
     settings: dict
     sources: list[sources.Source]
     generator: models.Generator
-    params: dict
-    vgg: Any
-    optimizer: optax.GradientTransformation
-    step: inversion.Step
-    finish: jax.stages.Wrapped
+    program: pool.Program
+    batch_size: int
     lpips: Callable | None
 
 
@@ -67,42 +66,11 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None) -> 
     found = sources.find(settings['images'], BUNDLED)
     size = generator.image_size
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
-    chosen = {name: settings[name] for name in ('pixel', 'perceptual', 'extractor_size')}
-    place = {name: settings[name] for name in ('layer', 'space')}
-    objective = losses.objective(generator, task, distance=distance, **chosen, **place)
-    optimizer = _optimizer(settings)
-
-    def finish(codes, observation, params):
-        image = composition.compose(generator, params, codes, **place)
-        return image, task.finish(image, observation)
-
-    def rehearse(key, image):
-        codes = _codes(key[None], generator, params, settings)
-        return objective(codes, task.degrade(image), params, vgg)
-
-    blank = jnp.zeros((1, *size, generator.image_channels))
-    jax.eval_shape(rehearse, jax.random.key(0), blank)  # shapes only: raises what the networks and the task object to
-    step = inversion.make_step(objective, optimizer)
-    return Job(settings, found, generator, params, vgg, optimizer, step, jax.jit(finish), lpips)
-
-
-def _optimizer(settings: dict) -> optax.GradientTransformation:
-    rates = settings['latent_rate'], settings['alpha_rate'] / _n_squared(settings)
-    if settings['optimizer'] == 'sgd':
-        return composition.split_optimizer(*map(optax.sgd, rates))
-    schedules = [optax.cosine_decay_schedule(rate, settings['steps']) for rate in rates]
-    return composition.split_optimizer(*map(optax.adam, schedules))
-
-
-def _n_squared(settings: dict) -> int:
-    return settings['num_codes'] ** 2 if settings['alpha_over_n'] else 1
-
-
-def _codes(keys: jax.Array, generator: models.Generator, params: dict, settings: dict) -> composition.Codes:
-    alpha = 1 / _n_squared(settings) if settings['alpha_over_n'] else None
-    place = {name: settings[name] for name in ('num_codes', 'layer', 'space', 'noise')}
-    tail = settings['tail'] == 'learned'
-    return composition.init(keys, generator, params, batch=keys.shape[0], alpha=alpha, tail=tail, **place)
+    chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
+    objective = losses.objective(generator, task, distance=distance, **chosen)
+    program = programs.build(settings, generator, task, objective, (params, vgg))
+    batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
+    return Job(settings, found, generator, program, batch_size, lpips)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:
@@ -117,92 +85,73 @@ def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list
 
 
 def restore(job: Job, out: Path) -> dict[str, str]:
-    """Does what is not done yet, batch by batch. -> the reason for each image that failed."""
+    """Does what is not done yet, and writes each image as soon as it is finished. -> the reason for each that failed.
+
+    MemoryError if the device cannot hold a step of one image.
+    """
     todo = [source for source in job.sources if not results.is_done(out, source.name)]
-    size = min(job.settings['batch_size'], len(job.sources))  # also where few are missing: same program, same results
+    names, steps = [source.name for source in job.sources], job.settings['steps']
+    rules = pool.Rules(steps, job.settings['tolerance'], job.settings['keep'])
     failed: dict[str, str] = {}
-    with tqdm(total=len(todo) * job.settings['steps'], disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
-        for batch in _batches(job, todo, size, failed):
-            for source, result in _restore_batch(job, batch, size, bar):
-                try:
-                    if result is None:
-                        raise ValueError('its loss or image is not finite; check the weights and the learning rates')
-                    results.write(out, source, result)
-                except ValueError as error:
-                    failed[source.name] = sentence(error)
-            results.write_table(out, [source.name for source in job.sources], failed)
+    with tqdm(total=len(todo) * steps, disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
+        turns = pool.run(
+            job.program, _read(job, todo, failed, bar), min(job.batch_size, len(todo)), rules, watch=not bar.disable,
+            tell=functools.partial(tqdm.write, file=sys.stderr),
+        )  # fmt: skip
+        for turn in turns:
+            finished = [image for image in turn.images if image.finished]
+            for image in finished:
+                _write(job, out, image, failed)
+            if finished:
+                results.write_table(out, names, failed)
+            bar.update(turn.steps * len(turn.images) + sum(image.left for image in finished))
+            if not bar.disable:
+                bar.set_postfix(_figures(steps, bar, turn))
     return failed
 
 
-def _batches(job: Job, todo: list[sources.Source], size: int, failed: dict[str, str]) -> Iterator[list[cases.Case]]:
-    batch = []
+def _read(job: Job, todo: list[sources.Source], failed: dict[str, str], bar: tqdm) -> Iterator[pool.Entry]:
     for source in todo:
         try:
-            batch.append(cases.read(source, job.generator, job.settings))
+            case = cases.read(source, job.generator, job.settings)
         except (ValueError, OSError) as error:
             failed[source.name] = sentence(error)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+            bar.update(job.settings['steps'])
+        else:
+            yield pool.Entry(case, programs.Start(np.array([case.number], np.uint32), case.observation))
 
 
-def _restore_batch(
-    job: Job, batch: list[cases.Case], size: int, bar: tqdm
-) -> Iterator[tuple[sources.Source, results.Result | None]]:
-    """Inverts a batch; it is filled up to `size` with copies of its last image, so that every batch has one program."""
-    began = time.monotonic()
-    full = batch + [batch[-1]] * (size - len(batch))
-    observation = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *[case.observation for case in full])
-    codes, loss, failed_at = _invert(job, full, observation, len(batch), bar)
-    inverted, restored = job.finish(codes, observation, job.params)
-    sound = np.isfinite(loss) & np.isfinite(inverted).all(axis=(1, 2, 3))
-    inverted, restored = jnp.clip(inverted, -1, 1), jnp.clip(restored, -1, 1)
-    seconds = round((time.monotonic() - began) / len(batch), 3)
-    for i, case in enumerate(batch):
-        if not sound[i]:
-            yield case.source, None
-            continue
-        row = {'name': case.source.name, 'status': _status(int(failed_at[i])), 'loss': float(loss[i])}
-        row |= _measure(job, case, restored[i][None]) | {'steps': job.settings['steps'], 'seconds': seconds}
-        pictures = {'input': _picture(case), 'result': restored[i], 'inversion': inverted[i]}
-        if case.target is not None:
-            pictures['target'] = case.target[0]
-        own = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), codes)
-        arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
-        yield case.source, results.Result(arrays, _arrays(own), row)
+def _write(job: Job, out: Path, image: pool.Image, failed: dict[str, str]) -> None:
+    """Writes the result of a finished image, or the reason why there is none."""
+    case: cases.Case = image.item
+    try:
+        if not (np.isfinite(image.loss) and np.isfinite(image.output[0]).all()):
+            raise ValueError('its loss or image is not finite; check the weights and the learning rates')
+        results.write(out, case.source, _result(job, image))
+    except ValueError as error:
+        failed[case.source.name] = sentence(error)
 
 
-def _invert(job: Job, full: list[cases.Case], observation, count: int, bar: tqdm):
-    """-> the codes that become the results, their loss [B], and the step at which an image failed [B], or -1."""
-    settings, root = job.settings, jax.random.key(job.settings['seed'])
-    keys = jnp.stack([jax.random.fold_in(root, case.number) for case in full])
-    state = inversion.init(_codes(keys, job.generator, job.params, settings), job.optimizer)
-    arguments = job.step.prepare(observation, job.params, job.vgg)
-    remaining = settings['steps']
-    while remaining:
-        chunk = min(remaining, max(1, settings['steps'] // REPORTS))
-        state, trace = inversion.advance(job.step, state, *arguments, num_steps=chunk)
-        remaining -= chunk
-        jax.block_until_ready(trace)
-        bar.update(count * chunk)
-        if not bar.disable:
-            bar.set_postfix(_figures(job, bar, state, trace, full, observation))
-    if settings['keep'] == 'best':
-        return state.best_codes, state.best_loss, state.failed_at
-    return state.codes, jnp.where(state.failed_at < 0, trace['loss'][-1], state.best_loss), state.failed_at
+def _result(job: Job, image: pool.Image) -> results.Result:
+    case: cases.Case = image.item
+    inverted, restored = (np.clip(pixels, -1, 1) for pixels in image.output)
+    row = {'name': case.source.name, 'status': _status(image.failed_at), 'loss': image.loss}
+    row |= _measure(job, case, restored[None]) | {'steps': image.steps, 'seconds': round(image.seconds, 3)}
+    pictures = {'input': np.clip(tasks.pixels(case.observation)[0], -1, 1), 'result': restored, 'inversion': inverted}
+    if case.target is not None:
+        pictures['target'] = case.target[0]
+    arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
+    return results.Result(arrays, _arrays(image.codes), row)
 
 
-def _figures(job: Job, bar: tqdm, state, trace: dict, full: list[cases.Case], observation) -> dict[str, str]:
-    """What the progress bar shows: means over the batch as it stands, and the pace of the run."""
-    figures = {'loss': f'{float(jnp.mean(trace["loss"][-1])):.4f}'}
-    targets = [case.target for case in full if case.target is not None]
-    if len(targets) == len(full):
-        _, restored = job.finish(state.codes, observation, job.params)
-        psnr = metrics.psnr(jnp.clip(restored, -1, 1), jnp.concatenate(targets))
-        figures['PSNR'] = f'{float(jnp.mean(psnr)):.1f} dB'
-    pace = 60 * bar.n / job.settings['steps'] / bar.format_dict['elapsed']
+def _figures(steps: int, bar: tqdm, turn: pool.Turn) -> dict[str, str]:
+    """What the progress bar shows: means over the images as they stand, and the pace of the run."""
+    figures = {'loss': f'{np.mean([image.loss for image in turn.images]):.4f}'}
+    known = [image for image in turn.images if image.item.target is not None]
+    if known:
+        psnr = [_psnr(np.clip(image.output[1], -1, 1)[None], image.item.target) for image in known]
+        figures['PSNR'] = f'{np.mean(psnr):.1f} dB'
+    pace = 60 * bar.n / steps / bar.format_dict['elapsed']
     return figures | {'images/min': f'{pace:.1f}'}
 
 
@@ -218,19 +167,15 @@ def _status(failed_at: int) -> str:
     return f'the loss became infinite or NaN at step {failed_at}; this is the best iterate before'
 
 
-def _measure(job: Job, case: cases.Case, restored: jax.Array) -> dict[str, float]:
+def _measure(job: Job, case: cases.Case, restored: np.ndarray) -> dict[str, float]:
     if case.target is None:
         return {}
-    values = {'psnr': metrics.psnr(restored, case.target), 'input_psnr': metrics.psnr(case.naive, case.target)}
-    if restored.shape[1] >= 11:
-        values['ssim'] = metrics.ssim(restored, case.target)
+    values = {'psnr': _psnr(restored, case.target), 'input_psnr': _psnr(case.naive, case.target)}
+    if min(restored.shape[1:3]) >= 11:
+        values['ssim'] = _ssim(restored, case.target)
     if job.lpips is not None:
         values['lpips'] = job.lpips(restored, case.target)
     return {name: round(float(value[0]), 4) for name, value in values.items() if np.isfinite(value[0])}
-
-
-def _picture(case: cases.Case) -> jax.Array:
-    return jnp.clip(tasks.pixels(case.observation)[0], -1, 1)
 
 
 def machine() -> dict:

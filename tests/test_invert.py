@@ -57,7 +57,9 @@ REFUSED = [
     ('invert.py', 'num_codes', 0, 'num_codes is 0; at least 1 is wanted'),
     ('invert.py', 'steps', 0, 'steps is 0; at least 1 is wanted'),
     ('invert.py', 'steps', -3, 'steps is -3; at least 1 is wanted'),
-    ('invert.py', 'batch_size', 0, 'batch_size is 0; at least 1 is wanted'),
+    ('invert.py', 'batch_size', -1, 'batch_size is -1; at least 1 is wanted, or 0 for what fits'),
+    ('invert.py', 'tolerance', 1, 'tolerance is 1.0; a share from 0 to below 1 is wanted'),
+    ('invert.py', 'tolerance', 'nan', 'tolerance is nan; a share'),
     ('invert.py', 'optimizer', 'admm', "optimizer is 'admm'; 'adam' or 'sgd' is wanted"),
     ('invert.py', 'keep', 'lasst', "keep is 'lasst'; 'best' or 'last' is wanted"),
     ('invert.py', 'latent_rate', 'nan', 'latent_rate is nan; a finite number of at least 0'),
@@ -188,7 +190,8 @@ def command_line(folder, out, **fields):
 
 def test_quiet_without_a_terminal(folder, tmp_path):
     command = command_line(folder, tmp_path / 'out', images=folder / 'photos' / 'photo0.png')
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert process.returncode == 0
     assert process.stderr == ''
     assert process.stdout.startswith('1 of 1 images done')
@@ -207,7 +210,9 @@ def test_progress_bar_and_interruption(folder, tmp_path):
     terminal, its_end = pty.openpty()
     termios.tcsetwinsize(its_end, (24, 120))
     command = [sys.executable, '-c', HEAR_INTERRUPTIONS, *command_line(folder, out, steps=4000)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=its_end, text=True) as process:
+    environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
+    pipes = {'stdout': subprocess.PIPE, 'stderr': its_end}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:
         os.close(its_end)
         os.set_blocking(terminal, False)
         seen, deadline = '', time.monotonic() + 300

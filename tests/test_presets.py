@@ -33,7 +33,8 @@ def test_every_preset_of_every_configuration(task, preset):
     assert settings['out'] == f'results/{task}'
     presets.require_fields(settings)
     assert 1 <= settings['layer'] <= 14
-    assert min(settings['num_codes'], settings['steps'], settings['batch_size']) >= 1
+    assert min(settings['num_codes'], settings['steps']) >= 1
+    assert settings['batch_size'] == (1 if settings['optimizer'] == 'sgd' else 0)
 
 
 @pytest.mark.parametrize('task', presets.TASKS)
@@ -87,7 +88,7 @@ def test_paper_differs_from_upstream_where_the_paper_says_so(task):
 
 
 def test_every_field_is_used():
-    source = ''.join((PACKAGE / f'{name}.py').read_text() for name in ('restoration', 'networks', 'cases', 'presets'))
+    source = ''.join((PACKAGE / f'{name}.py').read_text() for name in ('restoration', 'programs', 'networks', 'cases'))
     for field in {*presets.FIELDS, *(name for fields in presets.TASK_FIELDS.values() for name in fields)}:
         assert f"'{field}'" in source, field
 

@@ -10,8 +10,10 @@ import numpy as np
 import optax
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 from mgan_jax import (
+    cases,
     composition,
     images,
     inversion,
@@ -20,6 +22,7 @@ from mgan_jax import (
     masks,
     metrics,
     models,
+    networks,
     presets,
     restoration,
     results,
@@ -46,15 +49,15 @@ pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
 
 @pytest.fixture(scope='module')
 def base(folder):
-    """A reconstruction of the five photos in batches of two, and the step that it compiled."""
+    """A reconstruction of the five photos, two at a time, and the program that it compiled."""
     out = folder / 'base'
-    steps = []
-    make_step = inversion.make_step
+    jobs = []
+    prepare = restoration.prepare
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inversion, 'make_step', lambda *given: steps.append(make_step(*given)) or steps[-1])
+        patch.setattr(restoration, 'prepare', lambda *given: jobs.append(prepare(*given)) or jobs[-1])
         with optimization(True):
             assert invert.main(arguments(folder, 'invert.py', out, optimizer='sgd')) == 0
-    return out, steps[0]
+    return out, jobs[0].program
 
 
 # What a run writes
@@ -75,10 +78,9 @@ def test_result_folders(base):
         assert latents(out, result.name)[1].shape == (2, 16)
 
 
-def test_ragged_batches_compile_one_step(base):
-    _, step = base
-    assert step.update._cache_size() == 1
-    assert step.prepare._cache_size() == 1
+def test_five_images_in_two_slots_compile_every_program_once(base):
+    _, program = base
+    assert [part._cache_size() for part in (program.begin, program.step.update, program.finish)] == [1, 1, 1]
 
 
 def test_table_has_the_order_of_the_list_and_the_psnr_of_the_files(base):
@@ -147,7 +149,7 @@ def test_missing_result_is_done_again_alone_and_the_same(base, folder, name):
         np.testing.assert_allclose(again, before, atol=2.01 / 255)
 
 
-@pytest.mark.parametrize('batch_size', [1, 3])
+@pytest.mark.parametrize('batch_size', [0, 1, 3])
 def test_results_depend_on_neither_batch_nor_order_nor_name(base, folder, tmp_path, batch_size):
     out, _ = base
     order = [3, 0, 4, 2, 1]
@@ -206,6 +208,89 @@ def test_result_that_another_run_wrote_meanwhile_is_kept(folder, tmp_path, monke
     fields = {'images': folder / 'photos' / 'photo0.png', 'perceptual': 0, 'steps': 1}
     assert invert.main(arguments(folder, 'invert.py', tmp_path / 'out', **fields)) == 0
     assert table(tmp_path / 'out')[0]['status'] == 'done'
+
+
+# Images that leave early, and devices that are too small
+
+
+@pytest.fixture
+def progress(monkeypatch):
+    """What progress bars were asked for and told: [[total, sum of updates], ...]."""
+    told = []
+
+    class Recorded(tqdm):
+        def __init__(self, *args, total, **options):
+            super().__init__(*args, total=total, **options)
+            told.append([total, 0])
+
+        def update(self, n=1):
+            told[-1][1] += n
+            super().update(n)
+
+    monkeypatch.setattr(restoration, 'tqdm', Recorded)
+    return told
+
+
+def test_images_that_converge_leave_early(folder, tmp_path, progress):
+    """Each writes its own steps; the bar is full in the end, though one image cannot be read."""
+    shutil.copytree(folder / 'photos', tmp_path / 'photos')
+    (tmp_path / 'photos' / 'photo1.png').write_text('no image')
+    fields = {'images': tmp_path / 'photos', 'perceptual': 0, 'steps': 20, 'tolerance': 0.9}
+    assert invert.main(arguments(folder, 'invert.py', tmp_path / 'out', **fields)) == 3
+    rows = table(tmp_path / 'out')
+    assert [row['status'] == 'done' for row in rows] == [True, False, True, True, True]
+    assert all(row['steps'] == '4' and float(row['seconds']) > 0 for row in rows if row['steps'])
+    assert progress == [[5 * 20, 5 * 20]]
+
+
+def test_images_are_written_when_they_are_finished(folder, tmp_path, monkeypatch):
+    """Before the next ones are read."""
+    out, read = tmp_path / 'out', cases.read
+    there = []
+    monkeypatch.setattr(cases, 'read', lambda *given: there.append(len(folders(out))) or read(*given))
+    assert invert.main(arguments(folder, 'invert.py', out, perceptual=0)) == 0
+    assert there == [0, 0, 2, 2, 4]
+
+
+class Hungry:
+    """A generator that asks for more memory than there is, for more than `most` images at once."""
+
+    def __init__(self, generator, most):
+        self.generator, self.most = generator, most
+
+    def __getattr__(self, name):
+        return getattr(self.generator, name)
+
+    def image(self, params, features, start, **options):
+        images = self.generator.image(params, features, start=start, **options)
+        if len(images) <= self.most:
+            return images
+        much = jax.lax.broadcasted_iota(jnp.float32, (2**16, 2**30), 0) * jax.lax.stop_gradient(images[0, 0, 0, 0])
+        return images + 1e-30 * jnp.sort(much, axis=0)[0, 0]
+
+
+def own_settings(folder, out, **fields):
+    own = {'images': str(folder / 'photos'), 'out': str(out), 'layer': 3, 'num_codes': 2, 'steps': 3, 'perceptual': 0.0}
+    return presets.settings('reconstruct', 'fast') | own | fields
+
+
+def test_memory_that_does_not_suffice_for_the_batch(folder, tmp_path, progress, capsys):
+    generator, params = models.load(folder / 'generator')
+    rows = restoration.run(own_settings(folder, tmp_path / 'out', batch_size=5), own=(Hungry(generator, 2), params))
+    assert [row['status'] for row in rows] == 5 * ['done']
+    assert capsys.readouterr().err == 'not enough memory for 5 images at once; going on with 2\n'
+    assert progress == [[15, 15]]
+    expected = restoration.run(own_settings(folder, tmp_path / 'expected', batch_size=2), own=(generator, params))
+    assert [row['psnr'] for row in rows] == pytest.approx([row['psnr'] for row in expected], abs=1e-3)
+
+
+def test_memory_that_does_not_suffice_for_one_image(folder, tmp_path, monkeypatch, capsys):
+    generator, params = models.load(folder / 'generator')
+    with pytest.raises(MemoryError, match='the device has not enough memory for a step of one image'):
+        restoration.run(own_settings(folder, tmp_path / 'out', batch_size=1), own=(Hungry(generator, 0), params))
+    monkeypatch.setattr(networks, 'load_generator', lambda settings: (Hungry(generator, 0), params))
+    assert invert.main(arguments(folder, 'invert.py', tmp_path / 'again', perceptual=0, batch_size=1)) == 3
+    assert capsys.readouterr().err.startswith('the device has not enough memory for a step of one image; ')
 
 
 # Tasks

@@ -48,7 +48,7 @@ def load(name: str | os.PathLike) -> tuple[Generator | Extractor | Lpips, dict]:
     leaves, structure = jax.tree.flatten(params)
     del params
     for i, leaf in enumerate(leaves):  # one by one, so that no second copy of all of them is held
-        leaves[i] = jax.numpy.asarray(leaf)
+        leaves[i] = jax.device_put(leaf)
     return model, jax.tree.unflatten(structure, leaves)
 
 

@@ -1,0 +1,273 @@
+"""A pool of slots that one compiled step advances together, each with an image at a step of its own.
+
+An image that is finished leaves its slot and the next one enters, so that none waits for the slowest of a batch. Knows
+states, targets and slots; neither files nor generators.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mgan_jax import inversion, memory
+
+LOOKS = 10  # how often in its steps an image is looked at
+
+_replace = jax.jit(inversion.replace, donate_argnums=0)
+
+
+class Program(NamedTuple):
+    """What the device does for all slots at once; every leaf of states, targets and outputs has the slots first.
+
+    begin(start, *shared) -> (state, target) before the first step; step.update(state, target, *shared); finish(codes,
+    target, *shared) -> the output that is wanted of codes. All compiled.
+    """
+
+    begin: Callable
+    step: inversion.Step
+    finish: Callable
+    shared: tuple
+
+
+class Entry(NamedTuple):
+    """What enters. item: whose it is; start: what the program needs to begin with it, NumPy arrays with an axis of 1."""
+
+    item: Any
+    start: Any
+
+
+class Rules(NamedTuple):
+    """When an image is finished: after num_steps; when its loss failed; or when its best loss fell by less than the share
+    `tolerance` over the last tenth of num_steps (0: never). keep: which iterate is its result, 'best' or 'last'."""
+
+    num_steps: int
+    tolerance: float = 0.0
+    keep: str = 'best'
+
+    @property
+    def interval(self) -> int:
+        return max(1, self.num_steps // LOOKS)
+
+    def until_look(self, steps: int) -> int:
+        """How many steps an image that has had `steps` goes on until it is looked at, whatever the others do."""
+        return min(self.interval - steps % self.interval, self.num_steps - steps)
+
+
+class Image(NamedTuple):
+    """An image after a turn. codes: of the iterate that is kept, loss: its, output: of the codes, None if nobody asked.
+
+    failed_at: the step at which its loss became NaN or infinite, or -1; steps: how many changed it; left: how many more
+    there were for it; seconds: its share of the turns that it was in. Arrays are NumPy's, without the axis of the slots.
+    """
+
+    item: Any
+    codes: Any
+    output: Any
+    loss: float
+    failed_at: int
+    steps: int
+    left: int
+    seconds: float
+    finished: bool
+
+
+class Turn(NamedTuple):
+    """images: all that were in the pool; steps: how many each of them did; seconds: how long that took."""
+
+    images: list[Image]
+    steps: int
+    seconds: float
+
+
+class Slot(NamedTuple):
+    """An image on its way. state: its own, on the host, so that another pool can go on with it; None before its first
+    step. compared: its best loss when it was last looked at."""
+
+    entry: Entry
+    state: Any = None
+    steps: int = 0
+    seconds: float = 0.0
+    compared: float = math.inf
+
+
+class Pool(NamedTuple):
+    """slots: None where there is no image; state, target: on the device, None before the first image enters."""
+
+    slots: list[Slot | None]
+    state: Any = None
+    target: Any = None
+
+    @property
+    def active(self) -> dict[int, Slot]:
+        return {place: slot for place, slot in enumerate(self.slots) if slot is not None}
+
+
+def run(
+    program: Program,
+    entries: Iterable[Entry],
+    size: int,
+    rules: Rules,
+    *,
+    watch: bool = False,
+    tell: Callable[[str], Any] = lambda line: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Turn]:
+    """Takes images, asked for when a slot is free, to their ends; yields every turn. watch: with all outputs.
+
+    What becomes of an image depends on neither its slot nor the others. Where the memory of the device does not suffice, the
+    pool tells so and goes on with half the slots from where its images were; MemoryError if there is one slot. When nothing
+    is left to enter it shrinks once, if `shrunken` says so.
+    """
+    source, pool = iter(entries), Pool([None] * size)
+    waiting: list[Slot] = []
+    turns: list[Turn] = []
+    may_shrink = True
+    while True:
+        free = len(pool.slots) - len(pool.active) - len(waiting)
+        waiting = waiting + [Slot(entry) for entry in itertools.islice(source, max(0, free))]
+        if not waiting and not pool.active:
+            return
+        if may_shrink and not waiting:
+            size = shrunken(len(pool.slots), [rules.num_steps - slot.steps for slot in pool.active.values()], turns)
+            if size < len(pool.slots):
+                pool, waiting, turns, may_shrink = *_emptied(pool, waiting, size), [], False
+        try:
+            pool, waiting, turn = _turn(pool, waiting, program, rules, watch, clock)
+        except Exception as error:
+            if not memory.is_exhausted(error):
+                raise
+            size = len(pool.slots) // 2
+            if not size:
+                raise MemoryError('the device has not enough memory for a step of one image') from error
+            tell(f'not enough memory for {len(pool.slots)} images at once; going on with {size}')
+            pool, waiting, turns = *_emptied(pool, waiting, size), []
+        else:
+            turns.append(turn)
+            yield turn
+
+
+def shrunken(size: int, left: list[int], turns: list[Turn]) -> int:
+    """The size with which a pool that nothing will enter goes on: the least power of two that holds the active images, if
+    half of the slots are free and the larger size would take longer than the smaller one and its compilation.
+
+    left: the steps left to each active image; turns: those of this size. A step takes what it took in the fastest turn
+    after the first, in proportion to the size, as on CPUs; what the first turn took longer is compilation.
+    """
+    smaller = 2 ** (len(left) - 1).bit_length()
+    if 2 * len(left) > size or len(turns) < 2:
+        return size
+    pace = min(turn.seconds / turn.steps for turn in turns[1:])
+    compilation = turns[0].seconds - turns[0].steps * pace
+    return smaller if max(left) * pace * (1 - smaller / size) > compilation else size
+
+
+def _emptied(pool: Pool, waiting: list[Slot], size: int) -> tuple[Pool, list[Slot]]:
+    """A pool of `size` before which all images wait."""
+    return Pool([None] * size), [*pool.active.values(), *waiting]
+
+
+def _turn(
+    pool: Pool, waiting: list[Slot], program: Program, rules: Rules, watch: bool, clock: Callable[[], float]
+) -> tuple[Pool, list[Slot], Turn]:
+    """Fills free slots, advances all until the first image is to be looked at, and frees the slots of finished images.
+
+    The slots that it was given stay as they were, the memory of their states on the device is reused.
+    """
+    began = clock()
+    pool, waiting = _filled(pool, waiting, program)
+    length = min(rules.until_look(slot.steps) for slot in pool.active.values())
+    state, losses = _advance(pool, program, length, rules.interval)
+    host = jax.tree.map(np.array, state)  # copies, since the next step reuses the memory of this state
+    seconds = clock() - began
+    share = seconds / len(pool.active)
+    moved = {place: _moved(slot, _row(host, place), length, share) for place, slot in pool.active.items()}
+    ended = {place for place, slot in moved.items() if _is_finished(slot, rules)}
+    output = None
+    if watch or ended:
+        codes = state.codes if rules.keep == 'last' else state.best_codes
+        output = jax.device_get(program.finish(codes, pool.target, *program.shared))
+    images = [
+        _image(slot, _row(output, place), float(losses[place]), place in ended, rules) for place, slot in moved.items()
+    ]
+    slots = [
+        _compared(moved[place], rules) if place in moved.keys() - ended else None for place in range(len(pool.slots))
+    ]
+    return Pool(slots, state, pool.target), waiting, Turn(images, length, seconds)
+
+
+def _filled(pool: Pool, waiting: list[Slot], program: Program) -> tuple[Pool, list[Slot]]:
+    """-> (the pool with images in its free slots, those that still wait). Made for all slots and chosen slot by slot: one
+    program whatever the slots. What no image is in holds a copy of one and is not looked at."""
+    free = [place for place, slot in enumerate(pool.slots) if slot is None]
+    entering = dict(zip(free, waiting, strict=False))
+    if not entering:
+        return pool, waiting
+    slots = [entering.get(place, slot) for place, slot in enumerate(pool.slots)]
+    starts = [entering.get(place, waiting[0]).entry.start for place in range(len(slots))]
+    state, target = program.begin(jax.tree.map(lambda *rows: np.concatenate(rows), *starts), *program.shared)
+    state = _resumed(state, entering)
+    if pool.state is not None:
+        chosen = np.isin(np.arange(len(slots)), list(entering))
+        state, target = _replace((pool.state, pool.target), (state, target), chosen)
+    return Pool(slots, state, target), waiting[len(entering) :]
+
+
+def _resumed(state: inversion.State, entering: dict[int, Slot]) -> inversion.State:
+    """The state with those of images that have begun in another pool."""
+    begun = {place: slot.state for place, slot in entering.items() if slot.state is not None}
+    if not begun:
+        return state
+
+    def put(leaf, *rows):
+        leaf = np.array(leaf)
+        leaf[list(begun)] = rows
+        return jnp.asarray(leaf)
+
+    return jax.tree.map(put, state, *begun.values())
+
+
+def _advance(pool: Pool, program: Program, length: int, interval: int) -> tuple[inversion.State, np.ndarray]:
+    """-> (state, the loss of the last step [B]). In one piece, or step by step: accelerators compile a program for every
+    length, and two of them are enough."""
+    state = pool.state
+    for piece in [length] if length == interval else [1] * length:
+        state, trace = inversion.advance(program.step, state, pool.target, *program.shared, num_steps=piece)
+    return state, np.asarray(trace['loss'])[-1]
+
+
+def _moved(slot: Slot, state: inversion.State, length: int, seconds: float) -> Slot:
+    return slot._replace(state=state, steps=slot.steps + length, seconds=slot.seconds + seconds)
+
+
+def _is_finished(slot: Slot, rules: Rules) -> bool:
+    if slot.steps >= rules.num_steps or slot.state.failed_at >= 0:
+        return True
+    if not rules.tolerance or slot.steps % rules.interval or math.isinf(slot.compared):
+        return False
+    return bool(slot.compared - slot.state.best_loss <= rules.tolerance * slot.compared)
+
+
+def _compared(slot: Slot, rules: Rules) -> Slot:
+    if slot.steps % rules.interval:
+        return slot
+    return slot._replace(compared=float(slot.state.best_loss))
+
+
+def _image(slot: Slot, output: Any, loss: float, finished: bool, rules: Rules) -> Image:
+    state, failed_at = slot.state, int(slot.state.failed_at)
+    last = rules.keep == 'last'
+    codes = state.codes if last else state.best_codes
+    loss = loss if last and failed_at < 0 else float(state.best_loss)
+    steps = slot.steps if failed_at < 0 else failed_at
+    return Image(
+        slot.entry.item, codes, output, loss, failed_at, steps, rules.num_steps - slot.steps, slot.seconds, finished
+    )
+
+
+def _row(tree: Any, place: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[place], tree)

@@ -1,0 +1,341 @@
+"""The pool on quadratics: who is in it when, for how long, and that nobody notices the others."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mgan_jax import inversion, losses, pool
+
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+STEPS = 40
+
+
+def quadratic(codes, target, scale):
+    """Loss [B] of codes [B 2], NaN where the first coordinate has passed 50."""
+    loss = scale * jnp.sum(jnp.square(codes - target) * jnp.array([[1.0, 5.0]]), axis=1)
+    return jnp.where(codes[:, 0] > 50, jnp.nan, loss)
+
+
+def hungry(codes, target, scale):
+    """The quadratic, which in batches above 2 asks for more memory than there is."""
+    loss = quadratic(codes, target, scale)
+    if codes.shape[0] <= 2:
+        return loss
+    much = jax.lax.broadcasted_iota(jnp.float32, (2**16, 2**30), 0) * jax.lax.stop_gradient(loss[0])
+    return loss + 1e-30 * jnp.sort(much, axis=0)[0, 0]
+
+
+def adam(steps=STEPS):
+    return optax.adam(optax.cosine_decay_schedule(0.5, steps))
+
+
+def make_program(objective=quadratic, optimizer=None):
+    """Images start with codes `first` and go towards `target`; the output is twice the codes."""
+    optimizer = optimizer or adam()
+    step = inversion.make_step(objective, optimizer)
+
+    @jax.jit
+    def begin(start, scale):
+        return inversion.init(start['first'], optimizer), start['target']
+
+    return pool.Program(begin, step, jax.jit(lambda codes, target, scale: 2 * codes), (jnp.float32(1.0),))
+
+
+def entry(number):
+    rng = np.random.default_rng(number)
+    start = {'first': np.zeros((1, 2), np.float32), 'target': rng.normal(size=(1, 2)).astype(np.float32)}
+    return pool.Entry(number, start)
+
+
+def moving(number, target, first=0.0):
+    start = {'first': np.full((1, 2), first, np.float32), 'target': np.full((1, 2), target, np.float32)}
+    return pool.Entry(number, start)
+
+
+def finish_all(program, entries, size, rules, clock=lambda: 0.0, **options):
+    """-> the finished images by their items, and all turns. Where no time passes, no pool shrinks."""
+    turns = list(pool.run(program, entries, size, rules, clock=clock, **options))
+    done = [image for turn in turns for image in turn.images if image.finished]
+    assert len({image.item for image in done}) == len(done)
+    return {image.item: image for image in done}, turns
+
+
+def require_equal(one, two):
+    assert one.item == two.item
+    for name in set(pool.Image._fields) - {'item', 'seconds'}:
+        np.testing.assert_allclose(getattr(one, name), getattr(two, name), rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+# Slots
+
+
+def test_an_image_is_what_it_is_alone_in_the_same_batch_size():
+    """Whatever its slot, its neighbours, some of which fail or are ready at once, and when it entered."""
+    rules = pool.Rules(STEPS, tolerance=1e-3)
+    extra = [moving('fails', 80), moving('still', 0.0), moving('nan', np.nan)]
+    entries = [entry(0), extra[0], entry(1), extra[1], extra[2], *map(entry, range(2, 7))]
+    program = make_program()
+    together, turns = finish_all(program, entries, 3, rules)
+    assert list(together) != [e.item for e in entries]  # they overtook each other
+    assert program.step.update._cache_size() == 1
+    for one in entries:
+        alone, _ = finish_all(program, [one], 3, rules)
+        require_equal(together[one.item], alone[one.item])
+    assert program.step.update._cache_size() == 1
+
+
+@pytest.mark.parametrize('steps, optimizer', [(40, None), (37, None), (7, None), (1, None), (12, optax.lbfgs())])
+def test_schedules_begin_with_the_image(steps, optimizer):
+    optimizer = optimizer or adam(steps)
+    rules = pool.Rules(steps)
+    done, _ = finish_all(make_program(optimizer=optimizer), map(entry, range(5)), 2, rules)
+    step = inversion.make_step(quadratic, optimizer)
+    for number in range(5):
+        start = entry(number).start
+        state = inversion.init(jnp.asarray(start['first']), optimizer)
+        state, _ = inversion.run(step, state, start['target'], jnp.float32(1.0), num_steps=steps)
+        np.testing.assert_allclose(done[number].codes, state.best_codes[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(done[number].loss, state.best_loss[0], rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(done[number].output, 2 * done[number].codes)
+        assert (done[number].steps, done[number].left, done[number].failed_at) == (steps, 0, -1)
+
+
+def test_no_image_gets_more_steps_than_the_rules_say():
+    """Also where the steps are no multiple of the interval and images are out of step with each other."""
+    rules = pool.Rules(37, tolerance=1e-9)
+    entries = [moving('still', 0.0), *map(entry, range(3)), moving('fails', 80), *map(entry, range(3, 6))]
+    done, turns = finish_all(make_program(optimizer=adam(37)), entries, 2, rules)
+    assert max(image.steps for image in done.values()) == 37
+    counted = dict.fromkeys(done, 0)
+    for turn in turns:
+        for image in turn.images:
+            counted[image.item] += turn.steps
+            assert image.left == 37 - counted[image.item] >= 0
+    assert {turn.steps for turn in turns} - {rules.interval}  # there were shorter turns
+
+
+def test_pieces_have_two_lengths():
+    """What accelerators compile as often as there are lengths."""
+    lengths = []
+    advance = inversion.advance
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            inversion, 'advance', lambda *a, num_steps: lengths.append(num_steps) or advance(*a, num_steps=num_steps)
+        )
+        entries = [moving('still', 0.0), moving(0, 40.0), moving('nan', np.nan), moving(1, 40.0)]
+        finish_all(make_program(optimizer=adam(37)), entries, 2, pool.Rules(37, tolerance=1e-9))
+    assert set(lengths) == {3, 1}
+
+
+def test_entries_are_read_when_a_slot_is_free():
+    read = []
+
+    def entries():
+        for number in range(6):
+            read.append(number)
+            yield entry(number)
+
+    counts = [len(read) for _ in pool.run(make_program(), entries(), 2, pool.Rules(10))]
+    assert counts == [2] * 10 + [4] * 10 + [6] * 10
+
+
+def test_an_error_of_the_reader_is_the_callers():
+    def entries():
+        yield entry(0)
+        raise MemoryError('of a file')
+
+    with pytest.raises(MemoryError, match='of a file'):
+        list(pool.run(make_program(), entries(), 2, pool.Rules(10)))
+
+
+def test_nothing_enters():
+    assert list(pool.run(make_program(), [], 2, pool.Rules(10))) == []
+
+
+def test_every_turn_is_watched_if_asked():
+    turns = list(pool.run(make_program(), map(entry, range(3)), 2, pool.Rules(20), watch=True))
+    assert [len(turn.images) for turn in turns] == [2] * 10 + [1] * 10
+    for image in itertools.chain(*(turn.images for turn in turns)):
+        np.testing.assert_allclose(image.output, 2 * image.codes)
+    for turn in pool.run(make_program(), map(entry, range(2)), 2, pool.Rules(20)):
+        assert all((image.output is not None) == image.finished for image in turn.images)
+
+
+# The end of an image
+
+
+def test_the_last_iterate_can_be_kept():
+    rising = make_program(optimizer=optax.sgd(0.25))  # too fast for the second coordinate
+    (best,), _ = (list(part) for part in finish_all(rising, [moving(0, 1.0)], 1, pool.Rules(10)))
+    done, _ = finish_all(rising, [moving(0, 1.0)], 1, pool.Rules(10, keep='best'))
+    last, _ = finish_all(rising, [moving(0, 1.0)], 1, pool.Rules(10, keep='last'))
+    assert last[best].loss > 10 * done[best].loss
+    np.testing.assert_allclose(last[best].output, 2 * last[best].codes)
+    assert not np.allclose(last[best].codes, done[best].codes)
+
+
+@pytest.mark.parametrize('keep', ['best', 'last'])
+def test_an_image_that_fails_ends_at_its_best(keep):
+    done, turns = finish_all(make_program(optimizer=optax.sgd(0.01)), [moving(0, 1e4)], 2, pool.Rules(STEPS, keep=keep))
+    image = done[0]
+    assert 0 < image.failed_at == image.steps < STEPS
+    assert np.isfinite(image.loss) and np.isfinite(image.codes).all()
+    assert len(turns) == 1
+
+
+def test_tolerance_ends_what_has_stopped_falling():
+    entries = [moving('still', 0.5, first=0.5), moving('moves', 45.0)]
+    rules = pool.Rules(STEPS, tolerance=0.01)
+    done, _ = finish_all(make_program(optimizer=optax.sgd(0.001)), entries, 2, rules)
+    assert done['still'].steps == 2 * rules.interval and done['still'].left == STEPS - 2 * rules.interval
+    assert done['moves'].steps == STEPS
+
+
+@pytest.mark.parametrize('tolerance, steps', [(0.0, 40), (0.09, 40), (0.5, 40), (0.95, 8)])
+def test_tolerance_is_a_share_of_the_loss_over_a_tenth_of_the_steps(tolerance, steps):
+    """The loss is multiplied by 0.8^2 a step, in four steps by 0.17: it falls by 83 % a tenth."""
+    rate = make_program(lambda codes, target, scale: jnp.sum(jnp.square(codes - target), axis=1), optax.sgd(0.1))
+    done, _ = finish_all(rate, [moving(0, 1.0)], 1, pool.Rules(40, tolerance=tolerance))
+    assert done[0].steps == steps
+
+
+# Time
+
+
+class Clock:
+    """Seconds that only pass where they are said to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def timed(clock, compilation, per_slot_step):
+    """A program whose steps take that long: the first of each size compiles, too."""
+    program, sizes = make_program(optimizer=optax.sgd(1e-3)), set()
+
+    def update(state, *arguments):
+        size = len(state.step)
+        clock.now += per_slot_step * size + (0 if size in sizes else compilation)
+        sizes.add(size)
+        return program.step.update(state, *arguments)
+
+    return program._replace(step=program.step._replace(update=update)), program.step
+
+
+def test_seconds_are_shares_of_the_turns():
+    clock = Clock()
+    program, _ = timed(clock, 0, 1.0)
+    entries = [moving('nan', np.nan), moving('a', 1), moving('b', 1)]
+    done, turns = finish_all(program, entries, 2, pool.Rules(STEPS), clock=clock)
+    assert sum(turn.seconds for turn in turns) == clock.now
+    assert sum(image.seconds for image in done.values()) == pytest.approx(clock.now)
+    assert done['nan'].seconds == 4  # 4 steps of 2 slots, shared by two
+    assert done['a'].seconds == 40 and done['b'].seconds == 36 + 4  # the last ones in a pool of one slot
+
+
+@pytest.mark.parametrize(
+    'compilation, active, sizes',
+    [(10, 1, {8, 1}), (10, 3, {8, 4}), (10, 4, {8, 4}), (10, 5, {8}), (300, 1, {8}), (200, 1, {8, 1}), (1000, 3, {8})],
+)
+def test_shrinking_where_it_is_worth_a_compilation(compilation, active, sizes):
+    """After two turns 36 steps less of 8 - 1 slots are left to save at most."""
+    clock = Clock()
+    program, step = timed(clock, compilation, 1.0)
+    entries = [moving(('nan', i), np.nan) for i in range(8 - active)] + [moving(i, 1) for i in range(active)]
+    done, turns = finish_all(program, entries, 8, pool.Rules(STEPS), clock=clock)
+    assert step.update._cache_size() == len(sizes) <= 2
+    for number in range(active):
+        alone, _ = finish_all(make_program(optimizer=optax.sgd(1e-3)), [moving(number, 1)], 8, pool.Rules(STEPS))
+        require_equal(done[number], alone[number])
+
+
+def test_a_pool_shrinks_once():
+    """From 8 slots to the 4 of the images that are left, not to 1 when three of those are finished, too."""
+    clock = Clock()
+    program, step = timed(clock, 1.0, 1.0)
+    entries = [moving(('nan', i), np.nan) for i in range(4)]
+    for number, target in enumerate(
+        [(0, 1), (1, 0.275), (1, 0.275), (1, 0.275)]
+    ):  # the stiff second coordinate falls faster
+        entries.append(moving(number, np.array(target)))
+    done, _ = finish_all(program, entries, 8, pool.Rules(STEPS, tolerance=0.03), clock=clock)
+    assert done[0].steps == STEPS and 8 < done[1].steps == done[2].steps == done[3].steps < STEPS - 8
+    assert clock.now == 1 + 8 * 8 + 1 + 32 * 4
+    assert step.update._cache_size() == 2
+
+
+def test_a_pool_that_may_still_be_filled_does_not_shrink():
+    clock = Clock()
+    program, step = timed(clock, 0.0, 1.0)
+    finish_all(program, map(entry, range(16)), 8, pool.Rules(STEPS), clock=clock)
+    assert step.update._cache_size() == 1
+
+
+# Memory
+
+
+def test_a_pool_that_is_too_large_goes_on_with_half():
+    told = []
+    done, turns = finish_all(make_program(hungry), map(entry, range(7)), 6, pool.Rules(STEPS), tell=told.append)
+    assert told == ['not enough memory for 6 images at once; going on with 3',
+                    'not enough memory for 3 images at once; going on with 1']  # fmt: skip
+    expected, _ = finish_all(make_program(), map(entry, range(7)), 1, pool.Rules(STEPS))
+    for number in range(7):
+        require_equal(done[number], expected[number])
+
+
+def test_what_was_done_before_the_memory_ran_out_is_kept():
+    """From the third turn on, while the third image is in its first, only two slots have room."""
+    program = make_program()
+    starved = inversion.make_step(hungry, adam())
+    calls = itertools.count()
+
+    def update(state, *arguments):
+        late = next(calls) >= 8
+        return (starved if late else program.step).update(state, *arguments)
+
+    told = []
+    entries = [moving('nan', np.nan), *map(entry, range(5))]
+    tight = program._replace(step=program.step._replace(update=update))
+    done, turns = finish_all(tight, entries, 4, pool.Rules(STEPS), tell=told.append)
+    assert told == ['not enough memory for 4 images at once; going on with 2']
+    expected, _ = finish_all(program, entries, 4, pool.Rules(STEPS))
+    assert done.keys() == expected.keys()
+    for name in done:
+        require_equal(done[name], expected[name])
+    steps = sum(turn.steps * len(turn.images) for turn in turns)
+    assert steps == 5 * STEPS + 4  # no step of any image was done twice
+
+
+def test_one_image_that_is_too_large():
+    def hungrier(codes, target, scale):
+        return hungry(jnp.concatenate([codes] * 3), jnp.concatenate([target] * 3), scale)[: codes.shape[0]]
+
+    told = []
+    with pytest.raises(MemoryError, match='^the device has not enough memory for a step of one image$'):
+        list(pool.run(make_program(hungrier), [entry(0)], 2, pool.Rules(10), tell=told.append))
+    assert len(told) == 1
+
+
+def test_other_errors_are_the_callers():
+    def wrong(codes, target, scale):
+        raise ValueError('a bug')
+
+    with pytest.raises(ValueError, match='a bug'):
+        list(pool.run(make_program(wrong), [entry(0)], 2, pool.Rules(10)))
+
+
+def test_programs_are_one_whatever_the_slots():
+    program = make_program(losses.Objective(lambda target, scale: (target, scale), quadratic))
+    entries = [moving('nan', np.nan), *map(entry, range(9)), moving('other nan', np.nan)]
+    before = pool._replace._cache_size()
+    finish_all(program, entries, 3, pool.Rules(37, tolerance=1e-3))
+    assert [part._cache_size() for part in (program.begin, program.step.update, program.finish)] == [1, 1, 1]
+    assert pool._replace._cache_size() <= before + 1
