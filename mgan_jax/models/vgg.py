@@ -14,6 +14,7 @@ from jax import Array
 
 from mgan_jax.models.convolution import add_bias, conv
 from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
+from mgan_jax.models.precision import like
 
 
 class _Conv(nn.Module):
@@ -106,11 +107,11 @@ def build(
 
     def compute(params, images, names):
         check_size(images, max(int(name[4]) for name in names))
-        return module.apply({'params': params}, images, names, method='features')
+        return module.apply({'params': params}, like(params, images), names, method='features')
 
     def tell(params, images):
         check_size(images, len(depths))
-        return module.apply({'params': params}, images, method='attributes')
+        return module.apply({'params': params}, like(params, images), method='attributes')
 
     def check_size(images: Array, block: int) -> None:
         require_size(images, 2 ** (block - 1) * (1 if padding == 'zero' else 2), f'block {block}')
