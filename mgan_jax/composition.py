@@ -8,6 +8,7 @@ import optax
 from jax import Array
 
 from mgan_jax.models.generator import Generator
+from mgan_jax.models.precision import at_least_float32, cast, in_float32, like
 
 
 class Codes(NamedTuple):
@@ -56,7 +57,8 @@ def init(
         latents = styles.to_space(params, z, layer, space)
         first_tail = _copies(styles.average(params, layer), batch) if tail else None
         noises = tuple(_copies(image, batch) for image in styles.noise(params)) if noise else None
-    features = jax.eval_shape(lambda p, z: generator.features(p, z, stop=layer, space=space), params, latents)
+    latents, first_tail, noises = cast((latents, first_tail, noises), jnp.float32)
+    features = jax.eval_shape(lambda p, z: generator.features(p, like(p, z), stop=layer, space=space), params, latents)
     value = 1 / num_codes if alpha is None else alpha
     importance = jax.tree.map(lambda f: jnp.full((batch, num_codes, f.shape[-1]), value, jnp.float32), features)
     return Codes(latents.reshape(batch, num_codes, *latents.shape[1:]), importance, first_tail, noises)
@@ -65,23 +67,25 @@ def init(
 def compose(generator: Generator, params: Any, codes: Codes, *, layer: int, space: str = 'z') -> Array:
     """x_inv = G2(sum_n F_n (.) alpha_n), F_n = G1(z_n) (equations 2, 3), without a division by N: -> [B H W C].
 
+    The generator computes in the type of its weights (see `models.cast`); the codes, the sum and the image are float32.
     Without a tail of their own, styles after the layer are the mean over the N codes' styles: with N = 1 and alpha = 1 plain
     generation, so that inversion with a single code in z, w or w+ is a special case.
     """
     b, n = jax.tree.leaves(codes.latents)[0].shape[:2]
-    latents = codes.latents.reshape(b * n, *codes.latents.shape[2:])  # [B N D] -> [B*N D]
-    noise = {} if codes.noise is None else {'noise': [jnp.repeat(image, n, axis=0) for image in codes.noise]}
+    given = like(params, codes._replace(alpha=None))
+    latents = given.latents.reshape(b * n, *given.latents.shape[2:])  # [B N D] -> [B*N D]
+    noise = {} if given.noise is None else {'noise': [jnp.repeat(image, n, axis=0) for image in given.noise]}
     features = generator.features(params, latents, stop=layer, space=space, **noise)  # F_n
 
     def weigh(f: Array, alpha: Array) -> Array:  # sum_n F_n (.) alpha_n, (F (.) alpha)[i, j, c] = F[i, j, c] alpha[c]
         return jnp.sum(f.reshape(b, n, *f.shape[1:]) * alpha[:, :, None, None, :], axis=1)
 
-    composed = jax.tree.map(weigh, features, codes.alpha)
-    tail = codes.tail
+    composed = jax.tree.map(lambda f, alpha: in_float32(weigh, f, alpha), features, codes.alpha)
+    tail = given.tail
     if tail is None and (styles := getattr(generator, 'styles', None)) is not None:
         tail = styles.of(params, latents, space).reshape(b, n, -1).mean(axis=1)  # [B W]
-    noise = {} if codes.noise is None else {'noise': codes.noise}
-    return generator.image(params, composed, start=layer, tail=tail, **noise)
+    noise = {} if given.noise is None else {'noise': given.noise}
+    return at_least_float32(generator.image(params, composed, start=layer, tail=tail, **noise))
 
 
 def _copies(x: Array, batch: int) -> Array:

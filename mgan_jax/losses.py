@@ -13,6 +13,7 @@ from jax import Array
 from mgan_jax import composition, resize, tasks
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
+from mgan_jax.models.precision import at_least_float32
 from mgan_jax.perceptual import Distance, features
 
 
@@ -41,7 +42,7 @@ class Objective:
 
 def mean_squared(x: Array, y: Array) -> Array:
     """Mean over pixels and channels of (x - y)^2: [B h w c], [B h w c] -> [B]."""
-    return jnp.mean(jnp.square(x - y), axis=(1, 2, 3))
+    return jnp.mean(jnp.square(at_least_float32(x) - at_least_float32(y)), axis=(1, 2, 3))
 
 
 def objective(

@@ -78,7 +78,17 @@ def _load(field: str, kind: type, settings: dict) -> tuple[Any, dict]:
     model, params = models.load(os.path.expanduser(settings[field]))
     if not isinstance(model, kind):
         raise ValueError(f"{field} '{settings[field]}' holds {KINDS[type(model)]}; {KINDS[kind]} is wanted.")
-    return model, params
+    return model, _prepared(model, params, settings)
+
+
+def _prepared(model: Any, params: dict, settings: dict) -> dict:
+    """The weights with transformed kernels beside them, if the settings want them and they are quicker here."""
+    quick = (
+        settings['winograd']
+        and jax.default_backend() == 'cpu'
+        and isinstance(model, models.Generator | models.Extractor)
+    )
+    return jax.jit(model.prepare)(params) if quick else params
 
 
 def _rehearse(distance: perceptual.Distance, weights: Any, size: tuple[int, int], what: str) -> None:

@@ -9,6 +9,7 @@ from jax import Array
 
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.lpips import Lpips, unit
+from mgan_jax.models.precision import at_least_float32, like
 
 
 @dataclass(frozen=True, eq=False)  # a callable that jit can keep by its identity, which a tuple is not
@@ -29,7 +30,7 @@ def features(extractor: Extractor, layer: str) -> Distance:
     """The mean absolute difference of one layer's features, as in the released code; weights: the extractor's."""
 
     def describe(weights: dict, images: Array) -> Array:
-        return extractor.features(weights, images, layer)
+        return extractor.features(weights, like(weights, images), layer)
 
     return Distance(describe, lambda weights, x, y: mean_absolute(x, y))
 
@@ -48,7 +49,7 @@ def lpips(extractor: Extractor, lpips: Lpips) -> Distance:
         raise ValueError(f'the stages of the extractor are {given}; these LPIPS heads are for a network with {wanted}.')
 
     def describe(weights: tuple, images: Array) -> tuple[Array, ...]:
-        maps = extractor.features(weights[0], images, lpips.layers)
+        maps = extractor.features(weights[0], like(weights[0], images), lpips.layers)
         channels = tuple(x.shape[-1] for x in maps)
         if channels != lpips.channels:
             given, wanted = list(channels), list(lpips.channels)
@@ -60,4 +61,4 @@ def lpips(extractor: Extractor, lpips: Lpips) -> Distance:
 
 def mean_absolute(x: Array, y: Array) -> Array:
     """Mean over pixels and channels of |x - y|: [B h w c], [B h w c] -> [B]."""
-    return jnp.mean(jnp.abs(x - y), axis=(1, 2, 3))
+    return jnp.mean(jnp.abs(at_least_float32(x) - at_least_float32(y)), axis=(1, 2, 3))

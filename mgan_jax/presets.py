@@ -35,6 +35,7 @@ FIELDS: dict[str, Any] = {
     'extractor_size': 256,  # pixels a side that the extractor sees
     'lpips': '',  # a model directory of LPIPS heads: metrics.csv tells the LPIPS of each result
     'perceptual_loss': 'features',  # mean absolute difference of one layer's features, or 'lpips'
+    'winograd': True,  # on CPUs, convolutions with fewer multiplications and ten times the rounding error
     'batch_size': 0,  # images at once; 0: as many as fit into the memory
     'seed': 0,
 }
@@ -66,6 +67,7 @@ SGD: dict[str, Any] = {
     'alpha_rate': 1.0,
     'alpha_over_n': True,
     'keep': 'last',
+    'winograd': False,
     'batch_size': 1,
 }
 FAST_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 6}

@@ -4,6 +4,7 @@ from mgan_jax.models.directory import EMBEDDED, build, is_model_directory, load,
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator, conditioned
 from mgan_jax.models.lpips import Lpips
+from mgan_jax.models.precision import cast
 
 __all__ = [
     'EMBEDDED',
@@ -11,6 +12,7 @@ __all__ = [
     'Generator',
     'Lpips',
     'build',
+    'cast',
     'conditioned',
     'is_model_directory',
     'load',

@@ -9,6 +9,7 @@ from jax import Array
 
 from mgan_jax.models.convolution import add_bias, conv
 from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
+from mgan_jax.models.precision import like
 from mgan_jax.models.vgg import Pixelwise
 
 
@@ -80,6 +81,6 @@ def build(channels: Sequence[int] = (64, 192, 384, 256, 256)) -> Extractor:
     def compute(params, images, names):
         deepest = max(names, key=LAYERS.index)
         require_size(images, SHAPES[LAYERS.index(deepest)].least, deepest)
-        return module.apply({'params': params}, images, names)
+        return module.apply({'params': params}, like(params, images), names)
 
     return Extractor(one_or_several(LAYERS, compute), LAYERS, init, no_attributes, stages=LAYERS)

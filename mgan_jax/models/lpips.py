@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from mgan_jax.models.precision import at_least_float32
+
 EPSILON = 1e-10  # of the original implementation
 
 
@@ -44,7 +46,9 @@ def unit(features: Array) -> Array:
     """Features of length 1 at each position, x / (|x| + 1e-10): [B h w C] -> [B h w C].
 
     Where all of them are 0, so are the result and, unlike that of a plain square root, the gradient of |x|.
+    At least float32 whatever the features are.
     """
+    features = at_least_float32(features)
     square = jnp.sum(jnp.square(features), axis=-1, keepdims=True)
     length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
     return features / (length + EPSILON)

@@ -17,16 +17,25 @@ from jax import Array
 from mgan_jax.models import winograd
 from mgan_jax.models.convolution import add_bias, conv, layer_conv
 from mgan_jax.models.generator import Generator
+from mgan_jax.models.precision import in_float32, like
 
 
 def pixel_norm(x: Array) -> Array:
     """x / sqrt(mean_c x^2 + 1e-8), over the channels: [... C] -> [... C]."""
+    return in_float32(_pixel_norm, x)
+
+
+def _pixel_norm(x: Array) -> Array:
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
 
 
 def leaky_relu(x: Array) -> Array:
-    """max(x, 0.2 x)."""
-    return jnp.maximum(x, 0.2 * x)
+    """x where it is positive, else 0.2 x.
+
+    The slope of a maximum asks which of the two it equals. In half precision a compiler may compare a rounded number with
+    an unrounded one and find neither.
+    """
+    return jnp.where(x > 0, x, 0.2 * x)
 
 
 def scaled_normal(gain: float):
@@ -143,18 +152,18 @@ def build(
         if truncation_psi is not None or label is not None:
             raise ValueError('truncation_psi and label were given, but a PGGAN has neither; leave them out.')
         _check_latents(z)
-        return module.apply({'params': params}, z)
+        return module.apply({'params': params}, like(params, z))
 
     def features(params, latents, stop, space='z'):
         if space != 'z':
             raise ValueError(f"space '{space}' is given, but a PGGAN has only the space 'z'.")
         _check_latents(latents)
-        return module.apply({'params': params}, latents, _check_layer(stop), method='features')
+        return module.apply({'params': params}, like(params, latents), _check_layer(stop), method='features')
 
     def image(params, features, start, tail=None):
         if tail is not None:
             raise ValueError('a tail of styles was given, but a PGGAN has no styles; leave tail=None.')
-        return module.apply({'params': params}, features, _check_layer(start), method='image')
+        return module.apply({'params': params}, like(params, features), _check_layer(start), method='image')
 
     def prepare(params):
         return winograd.prepared(params, {f'layer{l}': l % 2 == 1 for l in range(4, module.num_layers + 1)})

@@ -16,6 +16,7 @@ from jax import Array
 from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
+from mgan_jax.models.precision import in_float32
 from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
 
 _SMOOTH = (0.25, 0.5, 0.25)
@@ -23,6 +24,10 @@ _SMOOTH = (0.25, 0.5, 0.25)
 
 def instance_norm(x: Array) -> Array:
     """(x - mean) / sqrt(var + 1e-8), over the pixels of each channel: [B H W C] -> [B H W C]."""
+    return in_float32(_instance_norm, x)
+
+
+def _instance_norm(x: Array) -> Array:
     x -= jnp.mean(x, axis=(1, 2), keepdims=True)
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True) + 1e-8)
 

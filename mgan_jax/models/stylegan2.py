@@ -20,6 +20,7 @@ from jax import Array
 from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv, transposed_conv, upsample_smooth
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
+from mgan_jax.models.precision import at_least_float32
 from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
 
 _SMOOTH = (0.25, 0.75, 0.75, 0.25)  # [1 3 3 1]/8, times 2 for the zeros between the pixels
@@ -38,7 +39,14 @@ def _modulated(x: Array, scale: Array) -> Array:
 
 
 def _clamped(x: Array, limit: float | None) -> Array:
-    return x if limit is None else jnp.clip(x, -limit, limit)
+    return x if limit is None else jax.lax.clamp(-limit, x, limit)  # its slope compares x alone, as `leaky_relu`
+
+
+def _demodulation(style: Array, kernel: Array) -> Array:
+    """1 / sqrt(sum (w s)^2 + 1e-8) over taps and C_in: [B C_in], [3 3 C_in C] -> [B C]."""
+    s, w = at_least_float32(style), at_least_float32(kernel)
+    energy = jnp.square(s) @ jnp.sum(jnp.square(w), axis=(0, 1))
+    return jax.lax.rsqrt(energy + 1e-8).astype(style.dtype)
 
 
 class Layer(nn.Module):
@@ -58,8 +66,7 @@ class Layer(nn.Module):
             x = blur(transposed_conv(x, kernel, self.conv), _SMOOTH)
         else:
             x = layer_conv(self, x, kernel, self.conv)
-        energy = jnp.square(style) @ jnp.sum(jnp.square(kernel), axis=(0, 1))  # sum over taps and C_in of (w s)^2
-        x = _modulated(x, jax.lax.rsqrt(energy + 1e-8))
+        x = _modulated(x, _demodulation(style, kernel))
         x = NoiseInput(per_channel=False, name='noise')(x, noise)
         x = leaky_relu(add_bias(x, self.param('bias', nn.initializers.zeros, (self.channels,))))
         return _clamped(x * math.sqrt(2), self.clamp)

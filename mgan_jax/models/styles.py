@@ -17,6 +17,7 @@ from mgan_jax.models import winograd
 from mgan_jax.models.convolution import add_bias
 from mgan_jax.models.generator import Generator, Styles
 from mgan_jax.models.pggan import leaky_relu, pixel_norm, scaled_normal
+from mgan_jax.models.precision import like
 
 SPACES = ('z', 'w', 'w+')
 Noise = Any  # 'stored', 'none', a PRNG key, or one array [B h w] per layer
@@ -99,7 +100,7 @@ def generator_of(
     num_layers, resolution, style_dim = len(layer_sizes), layer_sizes[-1], module.style_dim
 
     def apply(params: dict, method: str, *arguments):
-        return module.apply({'params': params}, *arguments, method=method)
+        return module.apply({'params': params}, *like(params, arguments), method=method)
 
     def init(key):
         label = jnp.zeros((1, num_classes)) if num_classes else None

@@ -15,6 +15,7 @@ from jax import Array
 from mgan_jax.models import winograd
 from mgan_jax.models.convolution import add_bias, conv, layer_conv
 from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
+from mgan_jax.models.precision import like
 
 
 class _Conv(nn.Module):
@@ -107,11 +108,11 @@ def build(
 
     def compute(params, images, names):
         check_size(images, max(int(name[4]) for name in names))
-        return module.apply({'params': params}, images, names, method='features')
+        return module.apply({'params': params}, like(params, images), names, method='features')
 
     def tell(params, images):
         check_size(images, len(depths))
-        return module.apply({'params': params}, images, method='attributes')
+        return module.apply({'params': params}, like(params, images), method='attributes')
 
     def prepare(params):
         names = [name.replace('relu', 'conv') for name in module.layers]
