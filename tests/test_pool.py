@@ -118,17 +118,18 @@ def test_no_image_gets_more_steps_than_the_rules_say():
     assert {turn.steps for turn in turns} - {rules.interval}  # there were shorter turns
 
 
-def test_pieces_have_two_lengths():
-    """What accelerators compile as often as there are lengths."""
-    lengths = []
-    advance = inversion.advance
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            inversion, 'advance', lambda *a, num_steps: lengths.append(num_steps) or advance(*a, num_steps=num_steps)
-        )
-        entries = [moving('still', 0.0), moving(0, 40.0), moving('nan', np.nan), moving(1, 40.0)]
-        finish_all(make_program(optimizer=adam(37)), entries, 2, pool.Rules(37, tolerance=1e-9))
-    assert set(lengths) == {3, 1}
+def test_accelerators_compile_two_lengths(monkeypatch):
+    """Where steps are one scan, a program for each length; images that are out of step need no third one."""
+    entries = [moving('still', 0.0), moving(0, 40.0), moving('nan', np.nan), moving(1, 40.0)]
+    rules = pool.Rules(37, tolerance=1e-9)
+    expected, turns = finish_all(make_program(optimizer=adam(37)), entries, 2, rules)
+    assert {turn.steps for turn in turns} == {1, 2, 3}
+    monkeypatch.setattr(inversion, '_on_cpu', lambda array: False)
+    program = make_program(optimizer=adam(37))
+    done, _ = finish_all(program, entries, 2, rules)
+    assert (program.step.scan._cache_size(), program.step.update._cache_size()) == (2, 0)
+    for name in expected:
+        require_equal(done[name], expected[name])
 
 
 def test_entries_are_read_when_a_slot_is_free():
