@@ -65,7 +65,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def settings_of(task: str, side: str, steps: int, seed: int, more: Sequence[str] = ()) -> dict:
     """The settings of a side: the demo's preset, or the same with the released code's optimiser."""
-    settings = presets.settings(task, 'demo') | (presets.SGD if side == 'sgd' else {})
+    settings = presets.settings(task, 'demo') | (presets.SGD if side == 'sgd' else {}) | {'winograd': True}
     for field, value in (item.split('=', 1) for item in more):
         settings[field] = type(settings[field])(value)
     return settings | {'steps': steps, 'seed': seed}

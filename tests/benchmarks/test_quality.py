@@ -1,0 +1,40 @@
+"""python -m benchmarks.quality: both optimisers on the same images, and going on where it was."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import quality
+from tests.small_runs import SIDE
+
+
+@pytest.fixture(scope='module')
+def command(folder, tmp_path_factory):
+    networks = {'generator': folder / 'generator', 'extractor': folder / 'extractor', 'extractor_layer': 'relu2_1'}
+    fields = networks | {'extractor_size': SIDE, 'layer': 3, 'num_codes': 2}
+    place = [str(tmp_path_factory.mktemp('quality')), f'--images={folder / "photos"}']
+    size = ['--tasks=reconstruct', '--seeds=0,1', '--count=3', '--batch=2', '--steps=12', '--sgd-steps=12']
+    return place + size + [f'--set={name}={value}' for name, value in fields.items()]
+
+
+def test_tables(command, quick_compilation, tmp_path, capsys):
+    quality.main(command)
+    rows = {row['optimiser']: row for row in quality.table(quality.Path(command[0]))}
+    assert rows.keys() == {'ours', 'sgd'} and all(row['runs'] == 6 and row['seeds'] == 2 for row in rows.values())
+    record = json.loads((quality.Path(command[0]) / 'quality.json').read_text())
+    assert record['rows'] == list(rows.values()) and 'machine' in record
+    ours = json.loads((quality.Path(command[0]) / 'reconstruct_0_ours_12_0.json').read_text())['curve']
+    assert (np.array(ours['12']['loss']) <= ours['10']['loss']).all()  # the best iterate is kept
+    first = json.loads((quality.Path(command[0]) / 'reconstruct_0_sgd_12_0.json').read_text())
+    assert first['images'] == ['photo0', 'photo1'] and list(first['curve']) == ['10', '12']
+    assert np.isfinite(first['curve']['12']['psnr']).all() and len(first['curve']['12']['loss']) == 2
+    capsys.readouterr()
+    quality.main(command)
+    assert '.json' not in capsys.readouterr().out.replace('quality.json', '')  # nothing was measured again
+
+
+def test_sides_differ_in_the_optimiser_only():
+    ours, theirs = (quality.settings_of('inpaint', side, 7, 3) for side in quality.SIDES)
+    different = {name for name in ours if ours[name] != theirs[name]}
+    assert different == {'optimizer', 'latent_rate', 'alpha_rate', 'alpha_over_n', 'keep', 'batch_size'}
