@@ -4,7 +4,8 @@ The step's parts, G1 of all codes, G2 and the extractor, are timed by themselves
 turns. Their arithmetic is counted from their jaxprs (`benchmarks.operations`), as what is really done: a convolution that is
 computed by fewer multiplications counts with these. 'rest' is the whole step without the three parts: composition, loss,
 optimiser; its seconds are a difference, taken in each round, negative where something else disturbed them. The peak is that
-of a large square matrix product, measured in the same turns. Works on any device that JAX has.
+of a large square matrix product, measured in the same turns. Works on any device that JAX has; on processors the last columns
+say the same in seconds that cores worked, which other programs hardly change.
 """
 
 import sys
@@ -57,8 +58,12 @@ def _report(options, arguments, setting: problem.Setting, counts: dict, seconds:
     """Prints the table and writes the file."""
     peaks = {dtype: 2 * options.matmul**3 / median(seconds[f'matmul {dtype}']) / 1e9 for dtype in DTYPES}
     rows = _rows(counts, seconds, peaks['float32'])
-    cores = median(map(truediv, worked['step'], seconds['step']))
+    worked = worked | {'rest': _rest(worked)}
+    if jax.devices()[0].platform == 'cpu':
+        peak = 2 * options.matmul**3 / median(worked['matmul float32']) / 1e9
+        rows = [row | _work(row, worked, peak) for row in rows]
     print(record.table(rows))
+    cores = median(map(truediv, worked['step'], seconds['step']))
     print('\nmatrix product: ' + ', '.join(f'{rate:.0f} GFLOP/s in {dtype}' for dtype, rate in peaks.items()))
     print(f'cores at work in the step: {cores:.2f} of {record.cores()}')
     facts = {'setting': setting._asdict(), 'peak_gflops': peaks, 'cores_at_work': cores}
@@ -157,8 +162,7 @@ def _rows(counts: dict[str, Count], seconds: dict[str, list[float]], peak: float
     own = [counts[name] for name in PARTS]
     left = Count(*(whole - sum(parts) for whole, *parts in zip(counts['step'], *own, strict=True)))
     counts = {**{name: counts[name] for name in PARTS}, 'rest': left, 'step': counts['step']}
-    rounds = zip(seconds['step'], *(seconds[name] for name in PARTS), strict=True)
-    seconds = seconds | {'rest': [whole - sum(parts) for whole, *parts in rounds]}
+    seconds = seconds | {'rest': _rest(seconds)}
     return [_row(name, made, seconds[name], seconds['step'], peak) for name, made in counts.items()]
 
 
@@ -174,6 +178,24 @@ def _row(name: str, made: Count, seconds: list[float], whole: list[float], peak:
         'GFLOP/s': rate,
         'of peak %': rate and 100 * rate / peak,
         'of step %': 100 * median(map(truediv, seconds, whole)),
+    }
+
+
+def _rest(seconds: dict[str, list[float]]) -> list[float]:
+    """The step without the three parts, round by round."""
+    rounds = zip(seconds['step'], *(seconds[name] for name in PARTS), strict=True)
+    return [whole - sum(parts) for whole, *parts in rounds]
+
+
+def _work(row: dict, worked: dict[str, list[float]], peak: float) -> dict:
+    """More columns, of the seconds that processors worked. peak: GFLOP of the matrix product in such a second."""
+    own, rate = worked[row['part']], None
+    if row['GFLOP']:
+        rate = row['GFLOP'] / median(own)
+    return {
+        'core s': median(own),
+        'work of peak %': rate and 100 * rate / peak,
+        'work of step %': 100 * median(map(truediv, own, worked['step'])),
     }
 
 

@@ -4,9 +4,9 @@ One reconstruction step, forward, backward and the update of the codes, of PGGAN
 `inversion.make_step(...).update` with Adam; 'best' and 'original' are the PyTorch forms of `benchmarks.torch_reference`. Every
 side has a process of its own that lives on and waits while the others work. They step in turns, A B C A B C ..., after each
 other's step, so that a machine whose speed drifts is equally unkind to all; ratios are medians over the rounds. A float32
-matrix product is measured in each round too, and how many cores the first side got: fewer than there are means that something
-else ran, and that the seconds say little. All sides start from the same weights, codes and target, and the run ends if
-their losses there differ.
+matrix product is measured in each round too. 'cores at work' are those that the first side got: fewer than there are means that
+other programs ran, and that seconds say little. 'work' compares seconds of processors, which other programs hardly change. All
+sides start from the same weights, codes and target, and the run ends if their losses there differ.
 """
 
 import importlib.util
@@ -100,6 +100,7 @@ def _measure(started: Sequence[workers.Worker], setting: problem.Setting, start:
     first, *others = [name for name in facts if name != 'matmul']
     row |= {f'{name} s': median(seconds[name]) for name in (first, *others)}
     row |= {f'{name}/{first}': _ratio(seconds[name], seconds[first]) for name in others}
+    row |= {f'{name}/{first} work': _ratio(worked[name], worked[first]) for name in others}
     row['matmul GFLOP/s'] = 2 * setting.matmul**3 / median(seconds['matmul']) / 1e9
     row['cores at work'] = _ratio(worked[first], seconds[first])
     notes = [f'{name}: {facts[name]["note"]}' for name in (first, *others) if facts[name]['note']]
@@ -120,7 +121,7 @@ def _require_same(losses: dict[str, list[float]]) -> None:
 
 
 def _columns(sides: Sequence[str]) -> list[str]:
-    ratios = [f'{name}/{sides[0]}' for name in sides[1:]]
+    ratios = [f'{name}/{sides[0]}{kind}' for kind in ('', ' work') for name in sides[1:]]
     return ['layer', 'N', 'B', *(f'{name} s' for name in sides), *ratios, 'matmul GFLOP/s', 'cores at work', 'notes']
 
 

@@ -24,6 +24,7 @@ def test_quick_run_measures_every_part(saved):
         assert row['seconds'] > 0 and len(saved['seconds'][name]) == 2
         assert row['GFLOP/s'] == pytest.approx(row['GFLOP'] / row['seconds'])
         assert row['of peak %'] == pytest.approx(100 * row['GFLOP/s'] / saved['peak_gflops']['float32'])
+        assert row['core s'] > 0 and row['work of peak %'] > 0
     assert saved['cores_at_work'] > 0
     assert rows['step']['of step %'] == 100 and saved['peak_gflops']['bfloat16'] > 0
 
@@ -42,3 +43,10 @@ def test_rows_share_the_step_out():
     assert rows['rest']['seconds'] == 2 and rows['rest']['GFLOP'] == 0 and rows['rest']['other GB, unfused'] == 4e-9
     assert rows['rest']['GFLOP/s'] is None and rows['G1']['GFLOP/s'] == 12e-9
     assert rows['G1']['of peak %'] == pytest.approx(50) and rows['G1']['of step %'] == 50
+
+
+def test_work_is_compared_with_the_work_of_a_matrix_product():
+    worked = {'G1': [4.0, 5.0, 6.0], 'step': [10.0, 10.0, 10.0]}
+    row = roofline._work({'part': 'G1', 'GFLOP': 60.0}, worked, peak=24.0)
+    assert row == {'core s': 5.0, 'work of peak %': 50.0, 'work of step %': 50.0}
+    assert roofline._work({'part': 'step', 'GFLOP': 0.0}, worked, peak=24.0)['work of peak %'] is None
