@@ -30,10 +30,24 @@ def optimizer() -> optax.GradientTransformation:
 
 
 def ours(weights: problem.Weights, setting: problem.Setting, start: problem.Start) -> tuple[Callable, dict]:
-    """One jitted update of `inversion.make_step`."""
+    """One jitted update of `inversion.make_step`, with weights as runs on CPUs have them."""
+    return _ours(weights, setting, start, quick=True)
+
+
+def plain(weights: problem.Weights, setting: problem.Setting, start: problem.Start) -> tuple[Callable, dict]:
+    """The same with plain kernels alone, as XLA computes convolutions."""
+    return _ours(weights, setting, start, quick=False)
+
+
+def _ours(
+    weights: problem.Weights, setting: problem.Setting, start: problem.Start, quick: bool
+) -> tuple[Callable, dict]:
     on_cpu()
-    step = inversion.make_step(objective(setting, *problem.networks(setting)), optimizer())
+    generator, extractor = problem.networks(setting)
+    step = inversion.make_step(objective(setting, generator, extractor), optimizer())
     params, vgg, target = jax.device_put((weights.generator, weights.extractor, start.target))
+    if quick:
+        params, vgg = jax.jit(generator.prepare)(params), jax.jit(extractor.prepare)(vgg)
     state = inversion.init(composition.Codes(jnp.asarray(start.latents), jnp.asarray(start.alpha)), optimizer())
     arguments = step.prepare(target, params, vgg)
 

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
         codes=options.codes,
         batch=options.batch,
     )
-    parts = _parts(setting)
+    parts = _parts(setting, quick=jax.default_backend() == 'cpu' and not options.plain)
     counts = {name: count(part.function, *part.arguments) for name, part in parts.items()}
     runs: dict[str, Callable] = {name: partial(_run, part) for name, part in parts.items()}
     runs['step'] = _stepper(parts['step'])
@@ -73,6 +73,7 @@ def _report(options, arguments, setting: problem.Setting, counts: dict, seconds:
 
 def _parse(arguments: Sequence[str]):
     parser = record.parser('roofline', 'Operations, bytes and seconds of the parts of one optimisation step.')
+    parser.add_argument('--plain', action='store_true', help='plain kernels also on CPUs')
     parser.add_argument('--layer', type=int, default=8, help='the composing layer')
     parser.add_argument('--codes', type=int, default=20, help='the number of codes')
     parser.add_argument('--batch', type=int, default=1, help='the number of images')
@@ -86,12 +87,14 @@ def _parse(arguments: Sequence[str]):
     return options
 
 
-def _parts(setting: problem.Setting) -> dict[str, Part]:
-    """The parts with what they get in the first step, and the step."""
+def _parts(setting: problem.Setting, quick: bool) -> dict[str, Part]:
+    """The parts with what they get in the first step, and the step. quick: with transformed kernels."""
     generator, extractor = problem.networks(setting)
     weights = problem.weights(setting)
     start = problem.start(setting, weights)
     params, vgg, target = jax.device_put((weights.generator, weights.extractor, start.target))
+    if quick:
+        params, vgg = jax.jit(generator.prepare)(params), jax.jit(extractor.prepare)(vgg)
     codes = composition.Codes(jnp.asarray(start.latents), jnp.asarray(start.alpha))
     layer, latents = setting.layer, codes.latents.reshape(-1, codes.latents.shape[-1])
 

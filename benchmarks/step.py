@@ -1,7 +1,7 @@
 """`python -m benchmarks.step` times one step of the inversion, ours and PyTorch's, on this machine's processor.
 
 One reconstruction step, forward, backward and the update of the codes, of PGGAN with VGG-16 relu3_3: 'ours' is a jitted
-`inversion.make_step(...).update` with Adam; 'best' and 'original' are the PyTorch forms of `benchmarks.torch_reference`. Every
+`inversion.make_step(...).update` with Adam, 'plain' the same without transformed kernels; 'best' and 'original' are the PyTorch forms of `benchmarks.torch_reference`. Every
 side has a process of its own that lives on and waits while the others work. They step in turns, A B C A B C ..., after each
 other's step, so that a machine whose speed drifts is equally unkind to all; ratios are medians over the rounds. A float32
 matrix product is measured in each round too. 'cores at work' are those that the first side got: fewer than there are means that
@@ -19,7 +19,13 @@ import numpy as np
 
 from benchmarks import problem, record, workers
 
-MODULES = {'ours': 'jax_sides', 'best': 'torch_reference', 'original': 'torch_reference', 'matmul': 'jax_sides'}
+MODULES = {
+    'ours': 'jax_sides',
+    'plain': 'jax_sides',
+    'best': 'torch_reference',
+    'original': 'torch_reference',
+    'matmul': 'jax_sides',
+}
 QUICK = {'resolution': 32, 'fmaps_max': 32, 'layers': [4], 'codes': [2], 'batch': [1], 'repeats': 2, 'matmul': 256}
 SAME = 1e-3  # losses at the start, relative
 
@@ -50,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _parse(arguments: Sequence[str]):
     parser = record.parser('step', 'Times one optimisation step.')
-    parser.add_argument('--sides', type=lambda text: text.split(','), default=['ours', 'best', 'original'])
+    parser.add_argument('--sides', type=lambda text: text.split(','), default=['ours', 'plain', 'best', 'original'])
     parser.add_argument('--layers', type=record.numbers, default=[8], help='composing layers, such as 4,6,8')
     parser.add_argument('--codes', type=record.numbers, default=[20], help='numbers of codes, such as 1,10,20,30')
     parser.add_argument('--batch', type=record.numbers, default=[1], help='numbers of images, such as 1,4')
@@ -64,7 +70,7 @@ def _parse(arguments: Sequence[str]):
     if options.quick:
         vars(options).update(QUICK, eager=True)
     if wrong := [name for name in options.sides if name not in MODULES or name == 'matmul']:
-        parser.error(f'side {", ".join(wrong)} is given; ours, best and original are known.')
+        parser.error(f'side {", ".join(wrong)} is given; ours, plain, best and original are known.')
     return options
 
 

@@ -29,7 +29,7 @@ def saved(request, tmp_path_factory):
 
 def test_quick_run_times_the_sides_in_turns(saved):
     record, torch = saved
-    sides = ['ours', 'best', 'original'] if torch else ['ours']
+    sides = ['ours', 'plain', 'best', 'original'] if torch else ['ours', 'plain']
     assert record['sides'] == sides and record['missing'] == ([] if torch else ['best', 'original'])
     (row,) = record['rows']
     assert set(row['seconds']) == {'matmul', *sides} and all(len(times) == 2 for times in row['seconds'].values())
