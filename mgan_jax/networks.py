@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mgan_jax import models, perceptual
+from mgan_jax import composition, losses, memory, models, perceptual, tasks
 
 KINDS = {
     models.Generator: 'a generator',
@@ -25,10 +25,51 @@ class Perception(NamedTuple):
     lpips: Callable | None = None
 
 
+def load(settings: dict, own: tuple[models.Generator, Any] | None = None) -> tuple[models.Generator, Any, Perception]:
+    """The generator, its weights and what the loss and the metrics see with. ValueError with one sentence.
+
+    own: a generator of the caller's and its weights, instead of the one that the settings name. With remat 'auto',
+    networks compute their feature maps twice where one image would take half of the memory that is left otherwise.
+    """
+    found = _load_all(settings, own)
+    if settings['remat'] == 'auto' and image_bytes(settings, *found) > memory.available() / 2:
+        return _load_all(settings | {'remat': 'on'}, own)
+    return found
+
+
+def _load_all(settings: dict, own: tuple[models.Generator, Any] | None) -> tuple[models.Generator, Any, Perception]:
+    if own is None:
+        generator, params = load_generator(settings)
+    else:
+        generator, params = check_generator(own[0], settings), own[1]
+    return generator, params, load_perception(settings, generator.image_size)
+
+
+def image_bytes(settings: dict, generator: models.Generator, params: Any, perception: Perception) -> int:
+    """An estimate of what a step of one image takes, see `memory.step_bytes`; the same for all tasks."""
+    chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
+    objective = losses.objective(generator, tasks.reconstruct(), distance=perception.distance, **chosen)
+
+    def start(params, weights):
+        codes = composition.init(
+            jax.random.key(0),
+            generator,
+            params,
+            batch=1,
+            tail=settings['tail'] == 'learned',
+            **{name: settings[name] for name in ('num_codes', 'layer', 'space', 'noise')},
+        )
+        image = jnp.zeros((1, *generator.image_size, generator.image_channels))
+        return codes, objective.prepare(image, params, weights)
+
+    codes, arguments = jax.eval_shape(start, params, perception.weights)
+    return memory.step_bytes(objective.evaluate, codes, *arguments)
+
+
 def load_generator(settings: dict) -> tuple[models.Generator, dict]:
     """The generator and its weights. ValueError with one sentence if it cannot be used."""
     generator, params = _load('generator', models.Generator, settings)
-    return check_generator(generator, settings), params
+    return check_generator(generator, settings), models.cast(params, settings['dtype'])
 
 
 def check_generator(generator: models.Generator, settings: dict) -> models.Generator:
@@ -43,19 +84,21 @@ def check_generator(generator: models.Generator, settings: dict) -> models.Gener
 def load_perception(settings: dict, image_size: tuple[int, int]) -> Perception:
     """The extractor, and the LPIPS heads if there are any. ValueError with one sentence if they cannot be used.
 
-    image_size: (H, W) of the results that LPIPS measures; the loss sees `extractor_size`.
+    image_size: (H, W) of the results that LPIPS measures; the loss sees `extractor_size`. The loss is computed in the
+    type that the settings ask for, the metric in float32.
     """
     if not settings['perceptual'] and not settings['lpips']:
         return Perception()
     name, size, layer = (settings[field] for field in ('extractor', 'extractor_size', 'extractor_layer'))
     extractor, params = _load('extractor', models.Extractor, settings)
-    distance, weights, measure = perceptual.features(extractor, layer), params, None
+    distance, weights, measure = perceptual.features(extractor, layer), models.cast(params, settings['dtype']), None
     what = f"extractor '{name}' cannot give extractor_layer '{layer}' at extractor_size {size}"
     if settings['lpips']:
         lpips, both = _load_lpips(settings, extractor, params, image_size)
         measure = functools.partial(jax.jit(lambda weights, x, y: lpips(weights, x, y)), both)
         if settings['perceptual_loss'] == 'lpips':
-            distance, weights, what = lpips, both, f"extractor '{name}' cannot give LPIPS at extractor_size {size}"
+            distance, weights = lpips, (weights, both[1])
+            what = f"extractor '{name}' cannot give LPIPS at extractor_size {size}"
     if not settings['perceptual']:
         return Perception(lpips=measure)
     _rehearse(distance, weights, (size, size), what)
@@ -75,7 +118,8 @@ def _load_lpips(settings: dict, extractor: models.Extractor, params: dict, image
 
 
 def _load(field: str, kind: type, settings: dict) -> tuple[Any, dict]:
-    model, params = models.load(os.path.expanduser(settings[field]))
+    options = {'remat': True} if settings['remat'] == 'on' and kind is not models.Lpips else {}
+    model, params = models.load(os.path.expanduser(settings[field]), **options)
     if not isinstance(model, kind):
         raise ValueError(f"{field} '{settings[field]}' holds {KINDS[type(model)]}; {KINDS[kind]} is wanted.")
     return model, _prepared(model, params, settings)
@@ -83,12 +127,9 @@ def _load(field: str, kind: type, settings: dict) -> tuple[Any, dict]:
 
 def _prepared(model: Any, params: dict, settings: dict) -> dict:
     """The weights with transformed kernels beside them, if the settings want them and they are quicker here."""
-    quick = (
-        settings['winograd']
-        and jax.default_backend() == 'cpu'
-        and isinstance(model, models.Generator | models.Extractor)
-    )
-    return jax.jit(model.prepare)(params) if quick else params
+    if not settings['winograd'] or settings['dtype'] != 'float32' or jax.default_backend() != 'cpu':
+        return params
+    return params if isinstance(model, models.Lpips) else jax.jit(model.prepare)(params)
 
 
 def _rehearse(distance: perceptual.Distance, weights: Any, size: tuple[int, int], what: str) -> None:

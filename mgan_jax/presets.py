@@ -35,8 +35,10 @@ FIELDS: dict[str, Any] = {
     'extractor_size': 256,  # pixels a side that the extractor sees
     'lpips': '',  # a model directory of LPIPS heads: metrics.csv tells the LPIPS of each result
     'perceptual_loss': 'features',  # mean absolute difference of one layer's features, or 'lpips'
-    'winograd': True,  # on CPUs, convolutions with fewer multiplications and ten times the rounding error
+    'winograd': True,  # on CPUs in float32, convolutions with fewer multiplications and ten times the rounding error
     'batch_size': 0,  # images at once; 0: as many as fit into the memory
+    'dtype': 'float32',  # what the networks compute in, or 'bfloat16'; codes, sums and losses are float32 either way
+    'remat': 'auto',  # compute feature maps twice to save memory: 'on', 'off', or where an image takes half of what there is
     'seed': 0,
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
@@ -88,6 +90,8 @@ CHOICES = {
     'optimizer': ('adam', 'sgd'),
     'keep': ('best', 'last'),
     'perceptual_loss': ('features', 'lpips'),
+    'dtype': ('float32', 'bfloat16'),
+    'remat': ('auto', 'on', 'off'),
 }
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
 
@@ -167,4 +171,5 @@ def require_values(settings: dict) -> None:
         raise ValueError(f'seed is {settings["seed"]}; a whole number from 0 to {2**32 - 1} is wanted.')
     for name, wanted in CHOICES.items():
         if settings[name] not in wanted:
-            raise ValueError(f"{name} is '{settings[name]}'; '{wanted[0]}' or '{wanted[1]}' is wanted.")
+            choices = ', '.join(f"'{choice}'" for choice in wanted[:-1])
+            raise ValueError(f"{name} is '{settings[name]}'; {choices} or '{wanted[-1]}' is wanted.")

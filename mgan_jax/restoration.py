@@ -58,11 +58,7 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None) -> 
         settings = settings | {'generator': settings['generator'] or "the caller's own"}
     presets.require_fields(settings)
     presets.require_values(settings)
-    if own is None:
-        generator, params = networks.load_generator(settings)
-    else:
-        generator, params = networks.check_generator(own[0], settings), own[1]
-    distance, vgg, lpips = networks.load_perception(settings, generator.image_size)
+    generator, params, (distance, vgg, lpips) = networks.load(settings, own)
     found = sources.find(settings['images'], BUNDLED)
     size = generator.image_size
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)

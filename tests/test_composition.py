@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from mgan_jax import composition
+from mgan_jax import composition, models
 from mgan_jax.models import pggan, stylegan, stylegan2
 from tests import toy
 from tests.references import relative_error
@@ -240,3 +240,43 @@ def test_an_image_does_not_depend_on_its_batch(styled):
     three = composition.init(keys, generator, params, batch=3, **place)
     one = composition.init(keys[1:2], generator, params, batch=1, **place)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x[1:2], y, atol=1e-6), three, one)
+
+
+def test_half_precision_stays_inside_the_networks(styled):
+    generator, params = styled
+    half = models.cast(params, jnp.bfloat16)
+    options = {'batch': 2, 'num_codes': 3, 'layer': 4, 'space': 'w', 'noise': True}
+    codes = composition.init(jax.random.key(3), generator, half, **options)
+
+    def total(params, codes):
+        image = composition.compose(generator, params, codes, layer=4, space='w')
+        return jnp.sum(image**2), image
+
+    (_, image), slope = jax.value_and_grad(total, argnums=1, has_aux=True)(half, codes)
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves((codes, image, slope))} == {'float32'}
+    expected = total(params, codes)[1]
+    assert 0 < jnp.std(image - expected) < 0.05 * jnp.std(expected)
+
+
+def test_a_generator_of_ones_own_computes_in_the_type_of_its_weights():
+    seen = []
+
+    class Own:
+        latent_dim = 2
+
+        def features(self, params, latents, stop, space):
+            seen.append(str(latents.dtype))
+            return latents[:, None, None, :] * params
+
+        def image(self, params, features, start, tail):
+            seen.append(str(features.dtype))
+            return features * params
+
+    for dtype in ('float32', 'bfloat16'):
+        params = jnp.ones(1, dtype).reshape(1, 1, 1, 1)
+        codes = composition.init(jax.random.key(0), Own(), params, batch=1, num_codes=4096, layer=1)
+        codes = codes._replace(latents=jnp.ones_like(codes.latents), alpha=jnp.ones_like(codes.alpha))
+        image = composition.compose(Own(), params, codes, layer=1)
+        assert set(seen) == {dtype} and image.dtype == jnp.float32
+        np.testing.assert_array_equal(image, 4096)  # a sum that bfloat16 would end at 256
+        seen.clear()

@@ -1,10 +1,11 @@
 """The networks that settings name: what fits together, and what is loaded at all."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgan_jax import models, networks, presets
+from mgan_jax import memory, models, networks, presets
 from mgan_jax.models import alexnet, lpips
 from tests.small_runs import SIDE
 from tests.toy import draw_weights
@@ -54,3 +55,46 @@ def test_images_too_small_for_lpips(folder, tmp_path, resolution, extractor_size
         networks.load_perception(given, (resolution, resolution))
     with pytest.raises(ValueError, match="^lpips '.*heads' cannot be used with extractor '.*extractor': the stages of"):
         networks.load_perception(given | {'extractor': f'{folder}/extractor'}, (resolution, resolution))
+
+
+def types(tree):
+    return {str(leaf.dtype) for leaf in jax.tree.leaves(tree)}
+
+
+def test_the_type_that_networks_compute_in(folder):
+    """Metrics and heads stay float32."""
+    half = settings(folder, dtype='bfloat16', lpips=f'{folder}/heads', perceptual_loss='lpips', layer=3)
+    _, params, (distance, (extractor, heads), measure) = networks.load(half)
+    assert types(params) == types(extractor) == {'bfloat16'} and types(heads) == {'float32'}
+    x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)), jnp.float32)
+    exact = networks.load(half | {'dtype': 'float32'})[2]
+    near = distance((extractor, heads), x, x[::-1])
+    np.testing.assert_array_equal(measure(x, x[::-1]), exact.lpips(x, x[::-1]))
+    np.testing.assert_allclose(near, exact.lpips(x, x[::-1]), rtol=0.05)
+    assert near.dtype == jnp.float32
+    assert types(networks.load(settings(folder, dtype='bfloat16', layer=3))[2].weights) == {'bfloat16'}
+    assert types(networks.load(settings(folder, layer=3))[1]) == {'float32'}
+
+
+def kept(generator, params):
+    """How many arrays a backward pass keeps."""
+    z = jnp.zeros((1, generator.latent_dim))
+    pull = jax.eval_shape(lambda z: jax.vjp(lambda z: generator.features(params, z, 4), z)[1], z)
+    return len(jax.tree.leaves(pull))
+
+
+def test_rematerialisation_where_it_is_asked_for_or_needed(folder, monkeypatch):
+    off, on, auto = (networks.load(settings(folder, remat=choice, layer=3)) for choice in ('off', 'on', 'auto'))
+    assert kept(*on[:2]) < kept(*off[:2]) == kept(*auto[:2])
+    image = networks.image_bytes(settings(folder, layer=3), *off)
+    assert image > 2**17
+    for left, expected in ((2 * image, off), (2 * image - 2, on)):
+        monkeypatch.setattr(memory, 'available', lambda left=left: left)
+        assert kept(*networks.load(settings(folder, remat='auto', layer=3))[:2]) == kept(*expected[:2])
+
+
+def test_a_generator_of_the_caller_is_taken_as_it_is(folder, monkeypatch):
+    own = networks.load_generator(settings(folder))
+    monkeypatch.setattr(memory, 'available', lambda: 0)
+    generator, params, _ = networks.load(settings(folder, generator='', dtype='bfloat16', layer=3), own)
+    assert generator is own[0] and params is own[1]

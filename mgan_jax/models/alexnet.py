@@ -1,12 +1,13 @@
 """AlexNet's convolutions as torchvision has them (Krizhevsky 2014, arXiv 1404.5997), computed only as deep as needed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from mgan_jax.models import recompute
 from mgan_jax.models.convolution import add_bias, conv
 from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
 from mgan_jax.models.precision import like
@@ -54,6 +55,7 @@ class AlexNet(nn.Module):
     """Five convolutions; layers are named relu1 to relu5."""
 
     channels: tuple[int, ...]
+    remat: bool = False
 
     def setup(self):
         self.input = Pixelwise(3)
@@ -61,19 +63,29 @@ class AlexNet(nn.Module):
             setattr(self, f'conv{i}', _Conv(shape, channels))
 
     def __call__(self, images: Array, names: Sequence[str] = LAYERS) -> tuple[Array, ...]:
-        x, maps = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3))), {}
-        for name, shape in zip(LAYERS[: max(map(LAYERS.index, names)) + 1], SHAPES, strict=False):
-            if shape.pooled:
-                x = nn.max_pool(x, (3, 3), strides=(2, 2))
-            maps[name] = x = getattr(self, name.replace('relu', 'conv'))(x)
+        x = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3)))
+        wanted = LAYERS[: max(map(LAYERS.index, names)) + 1]
+        convs = [getattr(self, name.replace('relu', 'conv')) for name in wanted]
+        maps = dict(zip(wanted, recompute.group(self.remat, convs, _maps, x), strict=True))
         return tuple(maps[name] for name in names)
 
 
-def build(channels: Sequence[int] = (64, 192, 384, 256, 256)) -> Extractor:
-    """The extractor as pure functions, layers relu1 to relu5. channels: of each convolution; ValueError unless five."""
+def _maps(convs: Sequence[Callable], x: Array) -> tuple[Array, ...]:
+    """The feature maps after each convolution."""
+    maps = [x]
+    for layer, shape in zip(convs, SHAPES, strict=False):
+        maps.append(layer(nn.max_pool(maps[-1], (3, 3), strides=(2, 2)) if shape.pooled else maps[-1]))
+    return tuple(maps[1:])
+
+
+def build(channels: Sequence[int] = (64, 192, 384, 256, 256), remat: bool = False) -> Extractor:
+    """The extractor as pure functions, layers relu1 to relu5. channels: of each convolution; ValueError unless five.
+
+    remat: a backward pass keeps the images and computes the feature maps again.
+    """
     if len(channels) != len(SHAPES):
         raise ValueError(f'{len(channels)} channel numbers are given; an AlexNet has {len(SHAPES)} convolutions.')
-    module = AlexNet(tuple(channels))
+    module = AlexNet(tuple(channels), remat)
 
     def init(key):
         return module.init(key, jnp.zeros((1, SHAPES[-1].least, SHAPES[-1].least, 3)))['params']

@@ -1,9 +1,11 @@
 """Model directories: `model.json` says what the network is, `params/` is an Orbax checkpoint of float32 arrays."""
 
+import inspect
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,22 +26,29 @@ BUILDERS: dict[str, Callable] = {
     'alexnet': alexnet.build,
     'lpips': lpips.build,
 }
+OPTIONS = ('conv', 'remat')  # arguments of builders that say how a network computes, and not what
 _DEMO = Path(__file__).parent.parent / 'demo'
 EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor'}
 
 
-def load(name: str | os.PathLike) -> tuple[Generator | Extractor | Lpips, dict]:
+def load(name: str | os.PathLike, **options: Any) -> tuple[Generator | Extractor | Lpips, dict]:
     """A model and its weights. name: a model directory, or an embedded one: 'demo', 'demo-extractor'.
+
+    options: for the builder of the network, how it computes and not what: `remat=True`, `conv=trainable_conv`.
 
     Raises ValueError with one sentence if it is not there or is not what its `model.json` says.
     """
     directory = Path(EMBEDDED.get(os.fspath(name), name)).absolute()
     description = _read_description(directory)
     try:
-        model = build(description['architecture'], description['configuration'])
+        architecture, configuration = description['architecture'], description['configuration']
+        model = build(architecture, configuration)
         wanted = jax.eval_shape(model.init, jax.random.key(0))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{directory}/model.json describes no network of this library ({error}).') from error
+    if options:
+        _check_options(directory, architecture, options)
+        model = build(architecture, configuration | options)
     try:
         params = ocp.load(directory / 'params')
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -109,6 +118,16 @@ def _read_description(directory: Path) -> dict:
     if version != FORMAT_VERSION:
         raise ValueError(f'{directory} has format version {version}; this release reads version {FORMAT_VERSION}.')
     return description
+
+
+def _check_options(directory: Path, architecture: str, options: dict) -> None:
+    known = [name for name in inspect.signature(BUILDERS[architecture]).parameters if name in OPTIONS]
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"the option '{name}' is given for {directory}, but a network of the architecture '{architecture}' has "
+                f'{" and ".join(known) or "no options"}.'
+            )
 
 
 def _check_params(directory: Path, params: dict, wanted: dict) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models import winograd
+from mgan_jax.models import recompute, winograd
 from mgan_jax.models.convolution import add_bias, conv, layer_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.precision import in_float32, like
@@ -25,8 +25,22 @@ def pixel_norm(x: Array) -> Array:
     return in_float32(_pixel_norm, x)
 
 
+@jax.custom_jvp
 def _pixel_norm(x: Array) -> Array:
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
+    return x * _inverse_length(x)
+
+
+@_pixel_norm.defjvp
+def _pixel_norm_slope(inputs: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """For y = x r, dy = r (dx - y mean_c(y dx)): a backward pass keeps y alone of what is as large as x."""
+    (x,), (dx,) = inputs, tangents
+    r = _inverse_length(x)
+    y = x * r
+    return y, r * (dx - y * jnp.mean(y * dx, axis=-1, keepdims=True))
+
+
+def _inverse_length(x: Array) -> Array:
+    return jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)
 
 
 def leaky_relu(x: Array) -> Array:
@@ -35,7 +49,7 @@ def leaky_relu(x: Array) -> Array:
     The slope of a maximum asks which of the two it equals. In half precision a compiler may compare a rounded number with
     an unrounded one and find neither.
     """
-    return jnp.where(x > 0, x, 0.2 * x)
+    return x * jnp.where(x > 0, 1.0, 0.2)
 
 
 def scaled_normal(gain: float):
@@ -92,6 +106,7 @@ class PGGAN(nn.Module):
     fmaps_max: int = 512
     image_channels: int = 3
     conv: Callable = conv
+    remat: bool = False
 
     def setup(self):
         for l in range(1, self.num_layers + 1):
@@ -109,18 +124,17 @@ class PGGAN(nn.Module):
         return 4 * 2 ** ((l - 1) // 2)
 
     def features(self, z: Array, stop: int) -> Array:
-        return self._layers(z, 1, stop)
+        return recompute.chain(self.remat, self._layers(1, stop), z)
 
     def image(self, features: Array, start: int) -> Array:
-        return self.to_rgb(self._layers(features, start + 1, self.num_layers))
+        layers = [*self._layers(start + 1, self.num_layers), self.to_rgb]
+        return recompute.chain(self.remat, layers, features)
 
     def __call__(self, z: Array) -> Array:
         return self.image(self.features(z, self.num_layers), self.num_layers)
 
-    def _layers(self, x: Array, first: int, last: int) -> Array:
-        for l in range(first, last + 1):
-            x = getattr(self, f'layer{l}')(x)
-        return x
+    def _layers(self, first: int, last: int) -> list[nn.Module]:
+        return [getattr(self, f'layer{l}') for l in range(first, last + 1)]
 
 
 def build(
@@ -130,11 +144,13 @@ def build(
     fmaps_max: int = 512,
     image_channels: int = 3,
     conv: Callable = conv,
+    remat: bool = False,
 ) -> Generator:
     """The generator as pure functions.
 
     resolution: 8 .. 1024, a power of two. conv: what computes the convolutions; who trains on a CPU passes
-    `trainable_conv`. ValueError for anything that no PGGAN can be.
+    `trainable_conv`. remat: a backward pass keeps few feature maps and computes the others again. ValueError for anything
+    that no PGGAN can be.
     """
     if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024):
         raise ValueError(f'resolution {resolution} is given; a PGGAN has 8, 16, 32, ... or 1024.')
@@ -143,7 +159,7 @@ def build(
     for name, value in (('latent_dim', latent_dim), ('fmaps_max', fmaps_max), ('fmaps_base', fmaps_base // resolution)):
         if value < 1:
             raise ValueError(f'{name} leaves {value} channels; every layer of a PGGAN needs at least one.')
-    module = PGGAN(resolution, latent_dim, fmaps_base, fmaps_max, image_channels, conv)
+    module = PGGAN(resolution, latent_dim, fmaps_base, fmaps_max, image_channels, conv, remat)
 
     def init(key):
         return module.init(key, jnp.zeros((1, latent_dim)))['params']

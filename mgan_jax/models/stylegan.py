@@ -17,7 +17,7 @@ from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 from mgan_jax.models.precision import in_float32
-from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
+from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of, run_layer
 
 _SMOOTH = (0.25, 0.5, 0.25)
 
@@ -73,6 +73,7 @@ class StyleGAN(nn.Module):
     label_norm: str
     image_channels: int
     conv: Callable = conv
+    remat: bool = False
 
     def setup(self):
         self.mapping = Mapping(self.style_dim, self.mapping_layers, self.label_dim, self.label_norm)
@@ -93,7 +94,7 @@ class StyleGAN(nn.Module):
     def layers(self, x: Array | None, styles: Array, noise: list, first: int, last: int) -> Array | None:
         """styles [B R W]: row 0 is that of layer `first`. noise: one entry for every layer of the network."""
         for l in range(first, last + 1):
-            x = getattr(self, f'layer{l}')(x, styles[:, l - first], noise[l - 1])
+            x = run_layer(self.remat, getattr(self, f'layer{l}'), x, styles[:, l - first], noise[l - 1])
         return x
 
     def to_image(self, x: Array | None, styles: Array) -> Array:
@@ -123,11 +124,12 @@ def build(
     image_channels: int = 3,
     height: int | None = None,
     conv: Callable = conv,
+    remat: bool = False,
 ) -> Generator:
     """The generator as pure functions; latents are z [M D], w [M W] or w+ [M l W]. Arguments as in `stylegan2.build`."""
     check_numbers(resolution, latent_dim, style_dim, fmaps_base, fmaps_max, num_classes, label_dim, label_norm, height)
     sizes = (style_dim, fmaps_base, fmaps_max, mapping_layers, label_dim, label_norm, image_channels)
-    module = StyleGAN(resolution, *sizes, conv)
+    module = StyleGAN(resolution, *sizes, conv, remat)
     return generator_of(
         module,
         layer_sizes=[resolution_of(l) for l in range(1, module.num_layers + 1)],

@@ -21,7 +21,7 @@ from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv, transp
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 from mgan_jax.models.precision import at_least_float32
-from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of
+from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of, run_layer
 
 _SMOOTH = (0.25, 0.75, 0.75, 0.25)  # [1 3 3 1]/8, times 2 for the zeros between the pixels
 
@@ -98,6 +98,7 @@ class StyleGAN2(nn.Module):
     image_channels: int
     clamp: float | None
     conv: Callable = conv
+    remat: bool = False
 
     def setup(self):
         self.mapping = Mapping(self.style_dim, self.mapping_layers, self.label_dim, self.label_norm)
@@ -128,7 +129,7 @@ class StyleGAN2(nn.Module):
             w = styles[:, l - first]
             if l % 2 == 0:
                 rgb = self._add_rgb(x, rgb, w, l - 1)
-            x = getattr(self, f'layer{l}')(x, w, noise[l - 1])
+            x = run_layer(self.remat, getattr(self, f'layer{l}'), x, w, noise[l - 1])
         return Maps(x, rgb)
 
     def to_image(self, maps: Maps, styles: Array) -> Array:
@@ -163,16 +164,18 @@ def build(
     clamp: float | None = None,
     height: int | None = None,
     conv: Callable = conv,
+    remat: bool = False,
 ) -> Generator:
     """The generator as pure functions; latents are z [M D], w [M W] or w+ [M l W].
 
     resolution: 8 .. 1024, a power of two. num_classes, label_dim: of a class-conditional network, 0 without; label_norm:
     'together' with z or 'alone'. clamp: limit of all activations, None for none. height: rows kept from the middle of
-    the image, None for all. conv: what computes the convolutions. ValueError for what no StyleGAN2 can be.
+    the image, None for all. conv: what computes the convolutions. remat: a backward pass
+    keeps what goes into layers and computes the rest again. ValueError for what no StyleGAN2 can be.
     """
     check_numbers(resolution, latent_dim, style_dim, fmaps_base, fmaps_max, num_classes, label_dim, label_norm, height)
     sizes = (style_dim, fmaps_base, fmaps_max, mapping_layers, label_dim, label_norm, image_channels)
-    module = StyleGAN2(resolution, *sizes, clamp, conv)
+    module = StyleGAN2(resolution, *sizes, clamp, conv, remat)
     return generator_of(
         module,
         layer_sizes=[resolution_of(l) for l in range(1, module.num_layers + 1)],

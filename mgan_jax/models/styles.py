@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models import winograd
+from mgan_jax.models import recompute, winograd
 from mgan_jax.models.convolution import add_bias
 from mgan_jax.models.generator import Generator, Styles
 from mgan_jax.models.pggan import leaky_relu, pixel_norm, scaled_normal
@@ -79,6 +79,13 @@ class NoiseInput(nn.Module):
                 return x
             noise = jax.lax.stop_gradient(stored)[None]  # a constant of the network, also where weights are trained
         return x + jnp.broadcast_to(noise[..., None] * strength.reshape(1, 1, 1, -1), x.shape)
+
+
+def run_layer(remat: bool, layer: nn.Module, x: Array | None, w: Array, noise: Noise) -> Array:
+    """layer(x, w, noise); remat: see `recompute.group`."""
+    if isinstance(noise, str):
+        return recompute.group(remat, [layer], lambda layers, x, w: layers[0](x, w, noise), x, w)
+    return recompute.group(remat, [layer], lambda layers, *arrays: layers[0](*arrays), x, w, noise)
 
 
 def generator_of(

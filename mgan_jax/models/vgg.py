@@ -6,13 +6,14 @@ pixels (ImageNet normalisation for torchvision's weights).
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models import winograd
+from mgan_jax.models import recompute, winograd
 from mgan_jax.models.convolution import add_bias, conv, layer_conv
 from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
 from mgan_jax.models.precision import like
@@ -36,6 +37,14 @@ class _Conv(nn.Module):
         return nn.relu(add_bias(layer_conv(self, reflected, kernel, self.conv, padding='VALID'), bias))
 
 
+def _block(convs: Sequence[Callable], x: Array, pooled: bool) -> tuple[Array, ...]:
+    """The feature maps after each convolution of a block; pooled: 2x2 max pooling comes before them."""
+    maps = [nn.max_pool(x, (2, 2), strides=(2, 2)) if pooled else x]
+    for layer in convs:
+        maps.append(layer(maps[-1]))
+    return tuple(maps[1:])
+
+
 class Pixelwise(nn.Module):
     """A linear map of the last axis: [... C_in] -> [... C]."""
 
@@ -55,6 +64,7 @@ class VGG(nn.Module):
     padding: str
     num_attributes: int = 0
     conv: Callable = conv
+    remat: bool = False
 
     def setup(self):
         self.input = Pixelwise(3)
@@ -69,11 +79,15 @@ class VGG(nn.Module):
         return tuple(f'relu{block}_{i}' for block, depth in enumerate(self.depths, 1) for i in range(1, depth + 1))
 
     def features(self, images: Array, names: Sequence[str]) -> tuple[Array, ...]:
-        x, maps = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3))), {}
-        for name in self.layers[: max(map(self.layers.index, names)) + 1]:
-            if name.endswith('_1') and name != 'relu1_1':
-                x = nn.max_pool(x, (2, 2), strides=(2, 2))
-            maps[name] = x = getattr(self, name.replace('relu', 'conv'))(x)
+        x = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3)))
+        maps: dict[str, Array] = {}
+        wanted = self.layers[: max(map(self.layers.index, names)) + 1]
+        for block in range(1, int(wanted[-1][4]) + 1):
+            own = [name for name in wanted if name[4] == str(block)]
+            convs = [getattr(self, name.replace('relu', 'conv')) for name in own]
+            found = recompute.group(self.remat, convs, partial(_block, pooled=block > 1), x)
+            maps |= zip(own, found, strict=True)
+            x = found[-1]
         return tuple(maps[name] for name in names)
 
     def attributes(self, images: Array) -> Array:
@@ -90,17 +104,19 @@ def build(
     padding: str = 'zero',
     attributes: Sequence[str] = (),
     conv: Callable = conv,
+    remat: bool = False,
 ) -> Extractor:
     """The extractor as pure functions. depths: convolutions in each block ((2, 2, 4, 4, 4) for VGG-19).
 
     channels: of each block. padding: 'zero' or 'reflect'. attributes: names that a head on the last layer tells. conv: what
-    computes the convolutions (`trainable_conv` where weights are learned).
+    computes the convolutions (`trainable_conv` where weights are learned). remat: a backward pass keeps what goes into
+    blocks and computes the rest again.
     """
     if padding not in ('zero', 'reflect'):
         raise ValueError(f"padding '{padding}' is given; 'zero' or 'reflect' is wanted.")
     if len(depths) != len(channels) or not depths:
         raise ValueError(f'{len(depths)} depths and {len(channels)} channel numbers are given; one of each per block.')
-    module = VGG(tuple(depths), tuple(channels), padding, len(attributes), conv)
+    module = VGG(tuple(depths), tuple(channels), padding, len(attributes), conv, remat)
 
     def init(key):
         side = 2 ** (len(depths) + 1)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mgan_jax import models
-from mgan_jax.models import pggan, vgg
+from mgan_jax.models import lpips, pggan, vgg
 from tests.toy import draw_weights
 
 PGGAN = {'resolution': 8, 'latent_dim': 6, 'fmaps_base': 32, 'fmaps_max': 5, 'image_channels': 1}
@@ -64,6 +64,37 @@ def test_a_generator_comes_back(original, params):
         assert isinstance(found, jax.Array) and found.dtype == jnp.float32
         np.testing.assert_array_equal(found, expected)
     assert generator.generate(loaded, jnp.ones((1, 6))).shape == (1, 8, 8, 1)
+
+
+def test_options_of_the_builder(original, params):
+    plain, loaded = models.load(original)
+    remat, same = models.load(original, remat=True)
+    assert jax.tree.map(np.array_equal, same, loaded) == jax.tree.map(lambda x: True, loaded)
+
+    def kept(generator):
+        features = jax.ShapeDtypeStruct((1, 4, 4, 5), jnp.float32)
+        return len(
+            jax.tree.leaves(jax.eval_shape(lambda f: jax.vjp(lambda f: generator.image(loaded, f, 2), f)[1], features))
+        )
+
+    assert kept(remat) < kept(plain)
+
+
+@pytest.mark.parametrize('options', [{'resolution': 8}, {'rematerialise': True}, {'remat': True, 'height': 8}])
+def test_options_that_there_are_not(original, options):
+    name = list(options)[-1]
+    message = (
+        f"^the option '{name}' is given for .*pggan, but a network of the architecture 'pggan' has .*conv.* and remat.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        models.load(original, **options)
+
+
+def test_heads_have_no_options(tmp_path):
+    heads = lpips.build(['relu1_1'], [3])
+    models.save(tmp_path / 'heads', 'lpips', {'layers': ['relu1_1'], 'channels': [3]}, draw_weights(heads.init))
+    with pytest.raises(ValueError, match="the option 'remat' is given for .*heads, but .* 'lpips' has no options.$"):
+        models.load(tmp_path / 'heads', remat=True)
 
 
 def test_an_extractor_comes_back(tmp_path):
