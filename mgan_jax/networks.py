@@ -129,7 +129,9 @@ def _prepared(model: Any, params: dict, settings: dict) -> dict:
     """The weights with transformed kernels beside them, if the settings want them and they are quicker here."""
     if not settings['winograd'] or settings['dtype'] != 'float32' or jax.default_backend() != 'cpu':
         return params
-    return params if isinstance(model, models.Lpips) else jax.jit(model.prepare)(params)
+    if isinstance(model, models.Lpips):
+        return params
+    return jax.device_put(model.prepare(jax.device_get(params)))  # on the host, where nothing is compiled
 
 
 def _rehearse(distance: perceptual.Distance, weights: Any, size: tuple[int, int], what: str) -> None:

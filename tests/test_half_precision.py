@@ -1,5 +1,7 @@
 """An inversion of the demo in bfloat16 beside the same one in float32."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -18,6 +20,7 @@ def invert():
     scenes = jnp.stack([jnp.asarray(images.read(path, generator.image_size).pixels) for path in paths])
     task, optimizer = tasks.super_resolve(4), composition.split_optimizer(optax.adam(0.1), optax.adam(0.01))
 
+    @functools.cache
     def run(dtype, **options):
         networks = [models.load(name, **options) for name in ('demo', 'demo-extractor')]
         (generator, params), (extractor, vgg) = (
@@ -29,7 +32,7 @@ def invert():
         state = inversion.init(codes, optimizer)
         state, trace = inversion.run(step, state, task.degrade(scenes), params, vgg, num_steps=STEPS)
         assert step.update._cache_size() == 1
-        image = composition.compose(generator, params, state.best_codes, layer=4)
+        image = jax.jit(functools.partial(composition.compose, generator, layer=4))(params, state.best_codes)
         return state, trace, metrics.psnr(image, scenes)
 
     return run

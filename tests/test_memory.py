@@ -27,12 +27,13 @@ def test_a_step_of_two_layers_counted_by_hand():
     """At most: codes @ weights, its sine and its cosine, all 1000 numbers an image, and a few small values."""
     for batch in (1, 7):
         state = memory.STATE_COPIES * batch * 5 + batch * 3 + 5 * 1000 + 1000 * 3
-        assert 0 <= memory.step_bytes(evaluate, *arguments(batch)) - FLOAT * (state + 3 * batch * 1000) < 100 * batch
+        expected = FLOAT * (state + memory.PLANNED * 3 * batch * 1000)
+        assert 0 <= memory.step_bytes(evaluate, *arguments(batch)) - expected < 200 * batch
 
 
 def test_bytes_of_an_image_do_not_count_the_weights():
     each, fixed = memory.per_image(lambda batch: memory.step_bytes(evaluate, *arguments(batch)))
-    assert FLOAT * 3000 <= each < FLOAT * 3100
+    assert 0 <= each - FLOAT * 3000 * memory.PLANNED < 400
     assert FLOAT * 8000 <= fixed < FLOAT * 8100
 
 
@@ -54,7 +55,7 @@ def test_precision_halves_and_rematerialisation_recomputes():
     plain = memory.step_bytes(lambda c: deep(c, layer), codes)
     kept = memory.step_bytes(lambda c: deep(c, jax.checkpoint(layer)), codes)
     half = memory.step_bytes(lambda c: deep(c, layer), jax.ShapeDtypeStruct((1, 1000), jnp.bfloat16))
-    assert plain > FLOAT * 30_000 and kept < FLOAT * 20_000
+    assert plain > FLOAT * 30_000 * memory.PLANNED and kept < FLOAT * 20_000 * memory.PLANNED
     assert half == pytest.approx(plain / 2, rel=0.05)
 
 

@@ -182,7 +182,7 @@ def build(
         return module.apply({'params': params}, like(params, features), _check_layer(start), method='image')
 
     def prepare(params):
-        return winograd.prepared(params, {f'layer{l}': l % 2 == 1 for l in range(4, module.num_layers + 1)})
+        return winograd.prepared(params, {f'layer{l}': l % 2 == 1 for l in range(3, module.num_layers + 1)})
 
     def _check_layer(l: int) -> int:
         if not 1 <= l <= module.num_layers:

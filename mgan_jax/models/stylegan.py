@@ -137,5 +137,5 @@ def build(
         latent_dim=latent_dim,
         num_classes=num_classes,
         height=height,
-        transformed={f'layer{l}': l % 2 == 1 for l in range(4, module.num_layers + 1)},
+        transformed={f'layer{l}': l % 2 == 1 for l in range(3, module.num_layers + 1)},
     )

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 Matrix = Sequence[Sequence[float]]
-_LEAST_CHANNELS = 128
+_LEAST_CHANNELS = {False: 96, True: 128}  # by whether a layer upsamples
 
 # The convolution, by its values at 0, 1, -1, 2, -2 and infinity.
 _G: Matrix = (
@@ -76,13 +76,13 @@ def transform(kernel: Array, upsample: bool) -> Array:
 def prepared(params: dict, layers: Mapping[str, bool]) -> dict:
     """The weights of a network with transformed kernels beside the plain ones, in the layers where that is quicker on CPUs.
 
-    layers: names of 3x3 convolutions of at least 8x8 pixels, and whether they upsample. Few channels, as few pixels, leave
-    too little to multiply for what the transforms cost.
+    layers: names of 3x3 convolutions that make at least 8x8 pixels, and whether they upsample. Few channels, as fewer pixels,
+    leave too little to multiply for what the transforms cost. params: NumPy's arrays or JAX's, and so is what comes back.
     """
 
     def beside(layer: dict, upsample: bool) -> dict:
         c_in, c_out = layer['kernel'].shape[2:]
-        pays = c_in * c_out >= _LEAST_CHANNELS**2
+        pays = c_in * c_out >= _LEAST_CHANNELS[upsample] ** 2
         return layer | {'transformed': transform(layer['kernel'], upsample)} if pays else layer
 
     return params | {name: beside(params[name], upsample) for name, upsample in layers.items()}
@@ -160,7 +160,8 @@ def _on_both_axes(matrix: Matrix, x: Array) -> Array:
 def _combine(matrix: Matrix, parts: Sequence[Array]) -> Array:
     """Matrix times a column of arrays, without the zeros."""
     products = ([_times(c, part) for c, part in zip(row, parts, strict=True) if c] for row in matrix)
-    return jnp.stack([functools.reduce(operator.add, row) for row in products])
+    stack = parts[0].__array_namespace__().stack  # NumPy's for NumPy arrays: kernels are transformed without compiling
+    return stack([functools.reduce(operator.add, row) for row in products])
 
 
 def _times(factor: float, x: Array) -> Array:

@@ -1,0 +1,37 @@
+"""The benchmark of memory on a network that is compiled in seconds."""
+
+import json
+import sys
+
+import pytest
+
+from benchmarks import memory
+
+SMALL = memory.Case(32, 4, 3, 1, width=16, size=16)
+
+
+def test_rows_of_a_sweep(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(memory, 'QUICK', {'batch': [SMALL]})
+    memory.main(['--quick', '--out', str(tmp_path / 'memory.json')])
+    record = json.loads((tmp_path / 'memory.json').read_text())
+    assert record['command'].startswith('python -m benchmarks.memory --quick')
+    assert [(row['dtype'], row['remat']) for row in record['rows']] == [
+        (dtype, remat) for dtype in ('float32', 'bfloat16') for remat in (False, True)
+    ]
+    plain, remat, half, _ = record['rows']
+    assert plain['estimate'] > remat['estimate'] and plain['estimate'] > 1.5 * half['estimate']
+    assert plain['temp'] > 0
+    assert capsys.readouterr().out.count('\n') == 2 + len(record['rows'])
+
+
+def test_sweeps_change_one_thing_at_a_time():
+    for name, cases in memory.SWEEPS.items():
+        first = cases[0]._asdict()
+        changed = {key for case in cases for key, value in case._asdict().items() if value != first[key]}
+        assert changed == {name}
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='the peak comes from /proc')
+def test_a_step_in_a_process_of_its_own():
+    measured = memory._run_elsewhere(SMALL)
+    assert measured['peak'] > measured['above'] and measured['peak'] > 50 and measured['seconds'] > 0
