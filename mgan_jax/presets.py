@@ -26,6 +26,8 @@ FIELDS: dict[str, Any] = {
     'optimizer': 'adam',  # Adam with cosine decay over the steps, or 'sgd' with constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
     'alpha_rate': 0.01,  # learning rate of the channel importances
+    'beta1': 0.5,  # Adam's memory of the gradient: without noise in it there is little to average (usual: 0.9)
+    'beta2': 0.9,  # and of its square (usual: 0.999)
     'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
     'tolerance': 0.0,  # an image is finished when its loss fell by less than this share over a tenth of the steps
     'keep': 'best',  # which iterate becomes the result: 'best' or 'last'
@@ -160,8 +162,9 @@ def require_values(settings: dict) -> None:
             raise ValueError(f'{name} is {settings[name]}; at least 1 is wanted.')
     if settings['batch_size'] < 0:
         raise ValueError(f'batch_size is {settings["batch_size"]}; at least 1 is wanted, or 0 for what fits.')
-    if not 0 <= settings['tolerance'] < 1:
-        raise ValueError(f'tolerance is {settings["tolerance"]}; a share from 0 to below 1 is wanted.')
+    for name in ('tolerance', 'beta1', 'beta2'):
+        if not 0 <= settings[name] < 1:
+            raise ValueError(f'{name} is {settings[name]}; a share from 0 to below 1 is wanted.')
     for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate'):
         if not 0 <= settings[name] < math.inf:
             raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')

@@ -8,9 +8,6 @@ import optax
 
 from mgan_jax import composition, inversion, losses, memory, models, pool, tasks
 
-# Of Adam. Without noise in the gradients there is little to average: these reach in 75 steps a lower loss than the usual 0.9
-# and 0.999 in 100, see docs/performance.md.
-BETAS = 0.5, 0.9
 MOST_ON_CPUS, MOST = 8, 256  # images at once where their number is found; on CPUs larger batches are not faster
 
 
@@ -87,7 +84,8 @@ def _optimizer(settings: dict) -> optax.GradientTransformation:
     if settings['optimizer'] == 'sgd':
         return composition.split_optimizer(*map(optax.sgd, rates))
     schedules = [optax.cosine_decay_schedule(rate, settings['steps']) for rate in rates]
-    return composition.split_optimizer(*[optax.adam(schedule, *BETAS) for schedule in schedules])
+    betas = settings['beta1'], settings['beta2']
+    return composition.split_optimizer(*[optax.adam(schedule, *betas) for schedule in schedules])
 
 
 def _n_squared(settings: dict) -> int:

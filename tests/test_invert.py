@@ -59,6 +59,7 @@ REFUSED = [
     ('invert.py', 'steps', -3, 'steps is -3; at least 1 is wanted'),
     ('invert.py', 'batch_size', -1, 'batch_size is -1; at least 1 is wanted, or 0 for what fits'),
     ('invert.py', 'tolerance', 1, 'tolerance is 1.0; a share from 0 to below 1 is wanted'),
+    ('invert.py', 'beta2', 1.0, 'beta2 is 1.0; a share from 0 to below 1 is wanted'),
     ('invert.py', 'tolerance', 'nan', 'tolerance is nan; a share'),
     ('invert.py', 'optimizer', 'admm', "optimizer is 'admm'; 'adam' or 'sgd' is wanted"),
     ('invert.py', 'keep', 'lasst', "keep is 'lasst'; 'best' or 'last' is wanted"),

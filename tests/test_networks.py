@@ -98,3 +98,14 @@ def test_a_generator_of_the_caller_is_taken_as_it_is(folder, monkeypatch):
     monkeypatch.setattr(memory, 'available', lambda: 0)
     generator, params, _ = networks.load(settings(folder, generator='', dtype='bfloat16', layer=3), own)
     assert generator is own[0] and params is own[1]
+
+
+@pytest.mark.parametrize(
+    'wanted, dtype, found', [(True, 'float32', True), (False, 'float32', False), (True, 'bfloat16', False)]
+)
+def test_transformed_kernels_where_they_are_wanted_and_exact_enough(folder, wanted, dtype, found):
+    chosen = settings(folder, generator='demo', extractor='demo-extractor', winograd=wanted, dtype=dtype)
+    _, params = networks.load_generator(chosen)
+    assert ('transformed' in params['layer4']) == found
+    weights = networks.load_perception(chosen | {'extractor_layer': 'relu3_1', 'extractor_size': 64}, (64, 64)).weights
+    assert not any('transformed' in layer for layer in weights.values()) or found
