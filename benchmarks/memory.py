@@ -1,7 +1,8 @@
 """`python -m benchmarks.memory [--quick] [--run] [--out FILE.json]` tells what one step of an inversion takes.
 
 A PGGAN with all its channels and VGG-16 up to relu3_3 at 256 pixels, forward and backward. Changes one of resolution,
-composing layer l, codes N and batch at a time, with and without rematerialisation, in float32 and bfloat16. Columns, in MB:
+composing layer l, codes N and batch at a time, with and without rematerialisation, in float32 with plain and with
+transformed kernels, and in bfloat16. Columns, in MB:
 
 temp: what XLA plans for intermediate values; weights, codes and images come on top.
 estimate: the same part of `mgan_jax.memory.step_bytes`, by which batch sizes and rematerialisation are chosen.
@@ -30,7 +31,8 @@ MB = 1e6
 
 
 class Case(NamedTuple):
-    """A step. width: channels are min(32 width / r, width) at r pixels; size: pixels a side that the extractor sees."""
+    """A step. width: channels are min(32 width / r, width) at r pixels; size: pixels a side that the extractor sees;
+    winograd: with transformed kernels, as runs on CPUs have them."""
 
     resolution: int
     layer: int
@@ -40,6 +42,7 @@ class Case(NamedTuple):
     remat: bool = False
     width: int = 512
     size: int = 256
+    winograd: bool = False
 
 
 BASE = Case(256, 8, 20, 1)
@@ -66,9 +69,9 @@ def main(arguments: list[str]) -> None:
     rows = []
     for cases in (QUICK if options.quick else SWEEPS).values():
         for case in cases:
-            for dtype in ('float32', 'bfloat16'):
+            for dtype, winograd in (('float32', False), ('float32', True), ('bfloat16', False)):
                 for remat in (False, True):
-                    rows.append(measure(case._replace(dtype=dtype, remat=remat), options.run))
+                    rows.append(measure(case._replace(dtype=dtype, remat=remat, winograd=winograd), options.run))
                     print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     print(record.table(rows))
     record.save(options.out, 'memory', arguments, rows, device=jax.devices()[0].device_kind)
@@ -80,7 +83,7 @@ def measure(case: Case, also_run: bool) -> dict:
     around = memory.STATE_COPIES * _bytes(codes) + _bytes(arguments)
     plan = jax.jit(gradient(evaluate)).lower(codes, *arguments).compile().memory_analysis()
     estimate = memory.step_bytes(evaluate, codes, *arguments) - around
-    names = ('resolution', 'layer', 'codes', 'batch', 'dtype', 'remat')
+    names = ('resolution', 'layer', 'codes', 'batch', 'dtype', 'winograd', 'remat')
     row = {name: getattr(case, name) for name in names}
     row |= {'temp': round(plan.temp_size_in_bytes / MB, 1), 'estimate': round(estimate / MB, 1)}
     return row | (_run_elsewhere(case) if also_run else {})
@@ -96,6 +99,8 @@ def problem(case: Case):
 
     def start(key):
         params, seen_with = (models.cast(network.init(key), case.dtype) for network in (generator, extractor))
+        if case.winograd:
+            params, seen_with = generator.prepare(params), extractor.prepare(seen_with)
         codes = composition.init(key, generator, params, batch=case.batch, num_codes=case.codes, layer=case.layer)
         images = jnp.zeros((case.batch, case.resolution, case.resolution, 3))
         return codes, objective.prepare(images, params, seen_with)

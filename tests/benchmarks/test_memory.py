@@ -15,12 +15,13 @@ def test_rows_of_a_sweep(monkeypatch, tmp_path, capsys):
     memory.main(['--quick', '--out', str(tmp_path / 'memory.json')])
     record = json.loads((tmp_path / 'memory.json').read_text())
     assert record['command'].startswith('python -m benchmarks.memory --quick')
-    assert [(row['dtype'], row['remat']) for row in record['rows']] == [
-        (dtype, remat) for dtype in ('float32', 'bfloat16') for remat in (False, True)
+    kinds = [('float32', False), ('float32', True), ('bfloat16', False)]
+    assert [(row['dtype'], row['winograd'], row['remat']) for row in record['rows']] == [
+        (*kind, remat) for kind in kinds for remat in (False, True)
     ]
-    plain, remat, half, _ = record['rows']
+    plain, remat, _, _, half, _ = record['rows']
     assert plain['estimate'] > remat['estimate'] and plain['estimate'] > 1.5 * half['estimate']
-    assert plain['temp'] > 0
+    assert all(row['temp'] > 0 for row in record['rows'])
     assert capsys.readouterr().out.count('\n') == 2 + len(record['rows'])
 
 
