@@ -19,8 +19,8 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def numbers(text: str) -> list[int]:
-    """'4,6,8' -> [4, 6, 8], for argparse."""
-    return [int(part) for part in text.split(',')]
+    """'4,6,8' -> [4, 6, 8], '' -> [], for argparse."""
+    return [int(part) for part in text.split(',') if part]
 
 
 def table(rows: Sequence[dict], columns: Sequence[str] = ()) -> str:
