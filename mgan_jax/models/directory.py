@@ -99,7 +99,10 @@ def write(folder: Path, architecture: str, configuration: dict, params: dict, so
         'configuration': configuration,
         'source': source or {},
     }
-    ocp.save(folder.absolute() / 'params', jax.tree.map(lambda x: np.asarray(x, np.float32), params))
+    context = ocp.Context()
+    context.array.saving.use_compression = False  # weights hardly shrink, and it takes their memory again
+    with context:
+        ocp.save(folder.absolute() / 'params', jax.tree.map(lambda x: np.asarray(x, np.float32), params))
     (folder / 'params' / 'commit_success.txt').write_text('saved\n')  # Orbax names the folder of the moment in it
     files.write_text_atomically(folder / 'model.json', json.dumps(description, indent=2) + '\n')
 
