@@ -9,7 +9,8 @@ kernel is 4 times as large, so it is made once, by `transform`, and then passed 
 a convolution need 25 products for 2x2 pixels of the small image: 6.25 for a pixel instead of 36.
 
 The slope with respect to the image is computed in the same way from the same transformed kernel; there is none with respect
-to the kernel, which is a constant of an inversion. Float32 rounding is about 10 times that of the plain convolution.
+to the kernel, which is a constant of an inversion. Float32 rounding (rms) is 6 to 8 times that of
+the plain convolution, with upsampling 1 to 2 times.
 """
 
 import functools
@@ -152,7 +153,7 @@ def _taps(x: Array, axis: int, step: int, count: int, size: int) -> list[Array]:
 
 
 def _on_both_axes(matrix: Matrix, x: Array) -> Array:
-    """M x M^T: [n n ...] -> [m m ...], the rows along the second axis. Its own inverse order: done twice, rows come first again."""
+    """M x M^T: [n n ...] -> [m m ...] with the two axes exchanged: (row, column) becomes (column, row)."""
     rows = _combine(matrix, list(x))  # [m n ...]
     return _combine(matrix, list(rows.swapaxes(0, 1)))
 
