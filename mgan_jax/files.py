@@ -17,13 +17,14 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole(directory: str | os.PathLike, replace: bool = False) -> Iterator[Path]:
+def whole(directory: str | os.PathLike, replace: bool = False, inside: Path | None = None) -> Iterator[Path]:
     """A new folder that comes into being complete.
 
     Yields an empty temporary folder beside `directory` to write into. When the block ends, its content is flushed to
     the disk and the folder takes its final name; when the block raises, KeyboardInterrupt included, the folder is
     removed and nothing else has changed. Missing parents are made. With `replace`, what stood at `directory` gives way
-    at the end.
+    at the end. inside: a folder of the same file system for what is temporary, whose left-overs are the caller's to
+    remove: beside a million folders, looking for left-overs takes too long.
 
     Raises ValueError if `directory` exists and is not to be replaced, before the block runs or by the time it ends.
     """
@@ -31,15 +32,16 @@ def whole(directory: str | os.PathLike, replace: bool = False) -> Iterator[Path]
     if not replace:
         _require_absent(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(directory)
-    temporary = _temporary(directory)
+    if inside is None:
+        _remove_stale(directory)
+    temporary = _temporary(directory, inside)
     temporary.mkdir()
     try:
         with _held(temporary):
             yield temporary
             _flush_tree(temporary)
             if replace:
-                _give_way(directory)
+                remove(directory, inside)
             _require_absent(directory)  # a rename would silently replace an empty folder
             temporary.rename(directory)
             _flush_folder(directory.parent)
@@ -48,20 +50,38 @@ def whole(directory: str | os.PathLike, replace: bool = False) -> Iterator[Path]
         raise
 
 
-def write_text_atomically(path: str | os.PathLike, text: str) -> None:
-    """Writes `text` as UTF-8, line ends as they are; a reader sees the old content or the new, never a part.
+def remove(path: Path, inside: Path | None = None) -> None:
+    """Moves what stands there aside, so that the name is free at once and no part is ever seen under it, and removes it."""
+    if not os.path.lexists(path):
+        return
+    old = _temporary(path, inside)
+    path.rename(old)
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink()
 
-    Missing parents are made; an existing file is replaced. Raises ValueError if `path` is a folder.
+
+def write_text_atomically(path: str | os.PathLike, text: str) -> None:
+    """Writes `text` as UTF-8, line ends as they are; see `write_atomically`."""
+    write_atomically(path, text.encode())
+
+
+def write_atomically(path: str | os.PathLike, content: bytes, inside: Path | None = None) -> None:
+    """Writes a file; a reader sees the old content or the new, never a part.
+
+    Missing parents are made; an existing file is replaced. inside: as in `whole`. Raises ValueError if `path` is a folder.
     """
     path = Path(os.path.abspath(path))
     if path.is_dir():
         raise ValueError(f'{path} is a folder where a file is to be written: give another name or move the folder away')
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
-    temporary = _temporary(path)
+    if inside is None:
+        _remove_stale(path)
+    temporary = _temporary(path, inside)
     try:
-        with open(temporary, 'x', encoding='utf-8', newline='') as file, _held(temporary):
-            file.write(text)
+        with open(temporary, 'xb') as file, _held(temporary):
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -71,24 +91,28 @@ def write_text_atomically(path: str | os.PathLike, text: str) -> None:
         raise
 
 
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Holds a lock on a file, which is made if it is not there, until the end of the block; the system drops it when the
+    process dies. Yields whether it could be had: False where another holds it, True where the file system has no locks."""
+    with open(path, 'a') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass
+        yield True
+
+
 def _require_absent(directory: Path) -> None:
     if os.path.lexists(directory):
         raise ValueError(f'{directory} exists already and is never replaced: remove it or choose another name')
 
 
-def _give_way(directory: Path) -> None:
-    """Moves what stands there aside, so that the name is free for an instant only, and removes it."""
-    if os.path.lexists(directory):
-        old = _temporary(directory)
-        directory.rename(old)
-        if old.is_dir() and not old.is_symlink():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            old.unlink()
-
-
-def _temporary(target: Path) -> Path:
-    return target.with_name(f'.{target.name}.{secrets.token_hex(4)}.partial')
+def _temporary(target: Path, inside: Path | None = None) -> Path:
+    return (inside or target.parent) / f'.{target.name}.{secrets.token_hex(4)}.partial'
 
 
 def _remove_stale(target: Path) -> None:

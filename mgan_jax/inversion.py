@@ -126,7 +126,7 @@ def advance(step: Step, state: State, *arguments, num_steps: int) -> tuple[State
     """
     if num_steps < 1:
         raise ValueError(f'num_steps is {num_steps}; at least one step is needed.')
-    if not _on_cpu(state.step):
+    if not is_on_cpu(state.step):
         state, loss = step.scan(state, *arguments, num_steps=num_steps)
         return state, {'loss': loss}
     losses = []
@@ -136,7 +136,7 @@ def advance(step: Step, state: State, *arguments, num_steps: int) -> tuple[State
     return state, {'loss': jnp.asarray(np.stack(jax.device_get(losses)))}  # stacked by JAX, each number is a program
 
 
-def _on_cpu(array: Array) -> bool:
+def is_on_cpu(array: Array) -> bool:
     return not isinstance(array, jax.core.Tracer) and all(device.platform == 'cpu' for device in array.devices())
 
 

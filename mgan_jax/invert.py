@@ -1,52 +1,96 @@
 """`python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]`: restores images from files into files."""
 
+import contextlib
 import difflib
 import re
 import runpy
+import signal
 import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import compiled, presets, restoration, results
+from mgan_jax import compiled, journal, pipeline, presets, restoration, results, stores
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
+INTERRUPTED, STOPPED = 130, 75  # exit codes; 75 is what says everywhere: a temporary failure, try again
+KEPT = 'what was finished is kept, images on their way are saved, and the same command goes on.'
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0 every image is done, 2 nothing was started, 3 some images failed, 130 interrupted."""
+    """The exit code: 0 every image is done, 2 nothing was started, 3 some images failed or results could not be written,
+    75 stopped by SIGTERM, 130 interrupted; after the last three the same command goes on."""
     if arguments in (['--help'], ['-h']):
         print(f'usage: {USAGE}\nThe fields and their values by task and preset are in {presets.__file__}.')
         return 0
     try:
-        return _run(arguments)
+        with stopping() as stopped:
+            code = _run(arguments, stopped)
     except KeyboardInterrupt:
-        print('interrupted; what was finished is kept, and the same command goes on.', file=sys.stderr)
-        return 130
+        print(f'interrupted; {KEPT}', file=sys.stderr)
+        return INTERRUPTED
+    if code == 0 and stopped():
+        print(f'{"interrupted" if stopped() == INTERRUPTED else "stopped"}; {KEPT}', file=sys.stderr)
+        return stopped()
+    return code
 
 
-def _run(arguments: list[str]) -> int:
+@contextlib.contextmanager
+def stopping() -> Iterator[Callable[[], int]]:
+    """A context in which SIGINT and SIGTERM end nothing at once. Yields a function that tells the exit code for the first of
+    them, 0 before. The second one is a KeyboardInterrupt."""
+    received: list[int] = []
+
+    def receive(number: int, frame: Any) -> None:
+        received.append(INTERRUPTED if number == signal.SIGINT else STOPPED)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # signals are not ours there
+        yield lambda: 0
+        return
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: received[0] if received else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
     try:
         settings = read_settings(arguments)
         compiled.keep()
         job = restoration.prepare(settings)
-        out = Path(settings['out']).expanduser()
-        results.start(out, settings, restoration.machine(), job.sources)
     except ValueError as error:
         print(sentence(error), file=sys.stderr)
         return 2
-    try:
-        failed = restoration.restore(job, out)
-        rows = results.write_table(out, [source.name for source in job.sources], failed)
-    except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
-        advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
-        print(f'{sentence(error)}; {advice}', file=sys.stderr)
-        return 3
-    print(_summary(rows, out))
+    with contextlib.ExitStack() as stack:
+        try:
+            store = stack.enter_context(stores.opened(settings['out'], *job.share))
+            if told := results.start(store, settings, restoration.machine()):
+                print(told, file=sys.stderr)
+            diary = stack.enter_context(journal.opened(store.log))
+        except (OSError, ValueError) as error:
+            print(sentence(error), file=sys.stderr)
+            return 2
+        try:
+            counts = pipeline.restore(job, store, diary, lambda: bool(stopped()))
+            rows = results.write_table(store)
+        except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
+            advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
+            print(f'{sentence(error)}; {advice}', file=sys.stderr)
+            return 3
+    if not stopped():
+        print(_summary(rows, counts, settings['out']))
     return 3 if any(row['status'] != results.DONE for row in rows) else 0
 
 
@@ -120,9 +164,11 @@ def _explain(error: Exception, arguments: list[str], fields: dict) -> str:
     return f'{given}; {presets.KINDS.get(type(example))} is wanted, as in --config.{name[1]}={example}.'
 
 
-def _summary(rows: list[dict], out: Path) -> str:
+def _summary(rows: list[dict], counts: Counter, out: str) -> str:
     done = [row for row in rows if row['status'] == results.DONE]
     text = f'{len(done)} of {len(rows)} images done'
+    if counts['again']:
+        text += f' ({counts["again"]} again, since the image or the settings changed)'
     if psnr := [row['psnr'] for row in done if 'psnr' in row]:
         text += f', PSNR {np.mean(psnr):.2f} dB'
     if before := [row['input_psnr'] for row in done if 'input_psnr' in row]:

@@ -3,6 +3,7 @@
 A mask is float32 [H W 1], 1 where the image has a hole and 0 where it is known. In files white is the hole.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -46,6 +47,14 @@ def parse(spec: str | os.PathLike, size: tuple[int, int], seed: int) -> np.ndarr
     else:
         raise ValueError(f'the mask {text!r} is neither a known form nor a file that exists: give {FORMS}')
     return _checked(hole, text)
+
+
+def content(spec: str | os.PathLike | None) -> list[bytes]:
+    """What the file that `spec` names holds; nothing where it names none."""
+    path = os.path.expanduser(os.fspath(spec or ''))
+    with contextlib.suppress(OSError), open(path, 'rb') as file:
+        return [file.read()]
+    return []
 
 
 def read(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from mgan_jax import inversion, memory
 
 LOOKS = 10  # how often in its steps an image is looked at
+PIECE = 10  # steps that accelerators do in one go: a run can be stopped between two of them
 
 _replace = jax.jit(inversion.replace, donate_argnums=0)
 
@@ -35,10 +36,12 @@ class Program(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What enters. item: whose it is; start: what the program needs to begin with it, NumPy arrays with an axis of 1."""
+    """What enters. item: whose it is; start: what the program needs to begin with it, NumPy arrays with an axis of 1;
+    progress: how far it had come when an earlier run was stopped, None to begin."""
 
     item: Any
     start: Any
+    progress: 'Progress | None' = None
 
 
 class Rules(NamedTuple):
@@ -76,23 +79,32 @@ class Image(NamedTuple):
     finished: bool
 
 
-class Turn(NamedTuple):
-    """images: all that were in the pool; steps: how many each of them did; seconds: how long that took."""
+class Progress(NamedTuple):
+    """How far an image has come, and all that it takes to go on from there with the same bits. state: its own, NumPy
+    arrays, None before its first step; compared: its best loss when it was last looked at."""
 
-    images: list[Image]
-    steps: int
-    seconds: float
-
-
-class Slot(NamedTuple):
-    """An image on its way. state: its own, on the host, so that another pool can go on with it; None before its first
-    step. compared: its best loss when it was last looked at."""
-
-    entry: Entry
     state: Any = None
     steps: int = 0
     seconds: float = 0.0
     compared: float = math.inf
+
+
+class Slot(NamedTuple):
+    """An image on its way."""
+
+    entry: Entry
+    progress: Progress
+
+
+class Turn(NamedTuple):
+    """images: all that were in the pool; left: those that have begun and are not finished; steps: how many each of them did;
+    seconds: how long that took, and computing: for how much of it the device had work."""
+
+    images: list[Image]
+    left: list[Slot]
+    steps: int
+    seconds: float
+    computing: float
 
 
 class Pool(NamedTuple):
@@ -115,29 +127,26 @@ def run(
     *,
     watch: bool = False,
     tell: Callable[[str], Any] = lambda line: None,
+    stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Turn]:
     """Takes images, asked for when a slot is free, to their ends; yields every turn. watch: with all outputs.
 
-    What becomes of an image depends on neither its slot nor the others. Where the memory of the device does not suffice, the
-    pool tells so and goes on with half the slots from where its images were; MemoryError if there is one slot. When nothing
-    is left to enter it shrinks once, if `shrunken` says so.
+    What becomes of an image depends on neither its slot nor the others, bit by bit, as long as `size` is the same. When
+    `stop` becomes true the turn ends early, and is the last one if the caller takes no more. Where the memory of the device
+    does not suffice, the pool tells so and goes on with half the slots from where its images were; MemoryError if there is
+    one slot.
     """
     source, pool = iter(entries), Pool([None] * size)
     waiting: list[Slot] = []
-    turns: list[Turn] = []
-    may_shrink = True
     while True:
         free = len(pool.slots) - len(pool.active) - len(waiting)
-        waiting = waiting + [Slot(entry) for entry in itertools.islice(source, max(0, free))]
+        entering = itertools.islice(source, max(0, free))
+        waiting = waiting + [Slot(entry, entry.progress or Progress()) for entry in entering]
         if not waiting and not pool.active:
             return
-        if may_shrink and not waiting:
-            size = shrunken(len(pool.slots), [rules.num_steps - slot.steps for slot in pool.active.values()], turns)
-            if size < len(pool.slots):
-                pool, waiting, turns, may_shrink = *_emptied(pool, waiting, size), [], False
         try:
-            pool, waiting, turn = _turn(pool, waiting, program, rules, watch, clock)
+            pool, waiting, turn = _turn(pool, waiting, program, rules, watch, stop, clock)
         except Exception as error:
             if not memory.is_exhausted(error):
                 raise
@@ -145,34 +154,19 @@ def run(
             if not size:
                 raise MemoryError('the device has not enough memory for a step of one image') from error
             tell(f'not enough memory for {len(pool.slots)} images at once; going on with {size}')
-            pool, waiting, turns = *_emptied(pool, waiting, size), []
+            pool, waiting = Pool([None] * size), [*pool.active.values(), *waiting]
         else:
-            turns.append(turn)
             yield turn
 
 
-def shrunken(size: int, left: list[int], turns: list[Turn]) -> int:
-    """The size with which a pool that nothing will enter goes on: the least power of two that holds the active images, if
-    half of the slots are free and the larger size would take longer than the smaller one and its compilation.
-
-    left: the steps left to each active image; turns: those of this size. A step takes what it took in the fastest turn
-    after the first, in proportion to the size, as on CPUs; what the first turn took longer is compilation.
-    """
-    smaller = 2 ** (len(left) - 1).bit_length()
-    if 2 * len(left) > size or len(turns) < 2:
-        return size
-    pace = min(turn.seconds / turn.steps for turn in turns[1:])
-    compilation = turns[0].seconds - turns[0].steps * pace
-    return smaller if max(left) * pace * (1 - smaller / size) > compilation else size
-
-
-def _emptied(pool: Pool, waiting: list[Slot], size: int) -> tuple[Pool, list[Slot]]:
-    """A pool of `size` before which all images wait."""
-    return Pool([None] * size), [*pool.active.values(), *waiting]
-
-
 def _turn(
-    pool: Pool, waiting: list[Slot], program: Program, rules: Rules, watch: bool, clock: Callable[[], float]
+    pool: Pool,
+    waiting: list[Slot],
+    program: Program,
+    rules: Rules,
+    watch: bool,
+    stop: Callable[[], bool],
+    clock: Callable[[], float],
 ) -> tuple[Pool, list[Slot], Turn]:
     """Fills free slots, advances all until the first image is to be looked at, and frees the slots of finished images.
 
@@ -180,24 +174,27 @@ def _turn(
     """
     began = clock()
     pool, waiting = _filled(pool, waiting, program)
-    length = min(rules.until_look(slot.steps) for slot in pool.active.values())
-    state, losses = _advance(pool, program, length, rules.interval)
+    length = min(rules.until_look(slot.progress.steps) for slot in pool.active.values())
+    state, losses, length = _advance(pool, program, length, stop)
+    seconds = computing = clock() - began
     host = jax.tree.map(np.array, state)  # copies, since the next step reuses the memory of this state
-    seconds = clock() - began
     share = seconds / len(pool.active)
     moved = {place: _moved(slot, _row(host, place), length, share) for place, slot in pool.active.items()}
-    ended = {place for place, slot in moved.items() if _is_finished(slot, rules)}
+    ended = {place for place, slot in moved.items() if _is_finished(slot.progress, rules)}
     output = None
     if watch or ended:
-        codes = state.codes if rules.keep == 'last' else state.best_codes
+        codes, began = (state.codes if rules.keep == 'last' else state.best_codes), clock()
         output = jax.device_get(program.finish(codes, pool.target, *program.shared))
+        computing += clock() - began
     images = [
         _image(slot, _row(output, place), float(losses[place]), place in ended, rules) for place, slot in moved.items()
     ]
     slots = [
         _compared(moved[place], rules) if place in moved.keys() - ended else None for place in range(len(pool.slots))
     ]
-    return Pool(slots, state, pool.target), waiting, Turn(images, length, seconds)
+    after = Pool(slots, state, pool.target)
+    left = [*after.active.values(), *(slot for slot in waiting if slot.progress.steps)]
+    return after, waiting, Turn(images, left, length, seconds, computing)
 
 
 def _filled(pool: Pool, waiting: list[Slot], program: Program) -> tuple[Pool, list[Slot]]:
@@ -219,7 +216,7 @@ def _filled(pool: Pool, waiting: list[Slot], program: Program) -> tuple[Pool, li
 
 def _resumed(state: inversion.State, entering: dict[int, Slot]) -> inversion.State:
     """The state with those of images that have begun in another pool."""
-    begun = {place: slot.state for place, slot in entering.items() if slot.state is not None}
+    begun = {place: slot.progress.state for place, slot in entering.items() if slot.progress.state is not None}
     if not begun:
         return state
 
@@ -231,42 +228,53 @@ def _resumed(state: inversion.State, entering: dict[int, Slot]) -> inversion.Sta
     return jax.tree.map(put, state, *begun.values())
 
 
-def _advance(pool: Pool, program: Program, length: int, interval: int) -> tuple[inversion.State, np.ndarray]:
-    """-> (state, the loss of the last step [B]). In one piece, or step by step: accelerators compile a program for every
-    length, and two of them are enough."""
-    state = pool.state
-    for piece in [length] if length == interval else [1] * length:
+def _advance(
+    pool: Pool, program: Program, length: int, stop: Callable[[], bool]
+) -> tuple[inversion.State, np.ndarray, int]:
+    """-> (state, the loss of the last step [B], the number of steps: fewer than `length` if `stop` became true).
+
+    In pieces, the rest step by step: accelerators compile a program for every length, and two of them are enough; CPUs are
+    given one step at a time in any case.
+    """
+    state, done = pool.state, 0
+    size = 1 if inversion.is_on_cpu(state.step) else PIECE
+    while done < length and not (done and stop()):
+        piece = size if length - done >= size else 1
         state, trace = inversion.advance(program.step, state, pool.target, *program.shared, num_steps=piece)
-    return state, np.asarray(trace['loss'])[-1]
+        done += piece
+    return state, np.asarray(trace['loss'])[-1], done
 
 
 def _moved(slot: Slot, state: inversion.State, length: int, seconds: float) -> Slot:
-    return slot._replace(state=state, steps=slot.steps + length, seconds=slot.seconds + seconds)
+    before = slot.progress
+    return slot._replace(
+        progress=before._replace(state=state, steps=before.steps + length, seconds=before.seconds + seconds)
+    )
 
 
-def _is_finished(slot: Slot, rules: Rules) -> bool:
-    if slot.steps >= rules.num_steps or slot.state.failed_at >= 0:
+def _is_finished(now: Progress, rules: Rules) -> bool:
+    if now.steps >= rules.num_steps or now.state.failed_at >= 0:
         return True
-    if not rules.tolerance or slot.steps % rules.interval or math.isinf(slot.compared):
+    if not rules.tolerance or now.steps % rules.interval or math.isinf(now.compared):
         return False
-    return bool(slot.compared - slot.state.best_loss <= rules.tolerance * slot.compared)
+    return bool(now.compared - now.state.best_loss <= rules.tolerance * now.compared)
 
 
 def _compared(slot: Slot, rules: Rules) -> Slot:
-    if slot.steps % rules.interval:
+    if slot.progress.steps % rules.interval:
         return slot
-    return slot._replace(compared=float(slot.state.best_loss))
+    return slot._replace(progress=slot.progress._replace(compared=float(slot.progress.state.best_loss)))
 
 
 def _image(slot: Slot, output: Any, loss: float, finished: bool, rules: Rules) -> Image:
-    state, failed_at = slot.state, int(slot.state.failed_at)
+    now = slot.progress
+    failed_at = int(now.state.failed_at)
     last = rules.keep == 'last'
-    codes = state.codes if last else state.best_codes
-    loss = loss if last and failed_at < 0 else float(state.best_loss)
-    steps = slot.steps if failed_at < 0 else failed_at
-    return Image(
-        slot.entry.item, codes, output, loss, failed_at, steps, rules.num_steps - slot.steps, slot.seconds, finished
-    )
+    codes = now.state.codes if last else now.state.best_codes
+    loss = loss if last and failed_at < 0 else float(now.state.best_loss)
+    steps = now.steps if failed_at < 0 else failed_at
+    left = rules.num_steps - now.steps
+    return Image(slot.entry.item, codes, output, loss, failed_at, steps, left, now.seconds, finished)
 
 
 def _row(tree: Any, place: int) -> Any:

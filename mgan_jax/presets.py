@@ -42,6 +42,7 @@ FIELDS: dict[str, Any] = {
     'dtype': 'float32',  # what the networks compute in, or 'bfloat16'; codes, sums and losses are float32 either way
     'remat': 'auto',  # compute feature maps twice to save memory: 'on', 'off', or where an image takes half of what there is
     'seed': 0,
+    'save_every': 300.0,  # seconds between checkpoints of the images that are on their way
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
     'reconstruct': {},
@@ -165,7 +166,7 @@ def require_values(settings: dict) -> None:
     for name in ('tolerance', 'beta1', 'beta2'):
         if not 0 <= settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; a share from 0 to below 1 is wanted.')
-    for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate'):
+    for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate', 'save_every'):
         if not 0 <= settings[name] < math.inf:
             raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')
     if not settings['pixel'] and not settings['perceptual']:

@@ -1,22 +1,29 @@
-"""The output folder: a folder per image, whole or not at all, and the table of all of them."""
+"""What a run leaves: a folder per image, whole or not at all, the configuration, and the table of all images.
+
+An image's `metrics.json` says of which image file (`sha256`) and by which settings and weights (`made_by`) the folder was made,
+so that a later run knows what is done, whatever it is called. Each process keeps the rows of its images in a file of its own;
+whichever ends last makes the table of all of them.
+"""
 
 import csv
+import hashlib
 import io
 import json
-import os
-import zlib
-from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from mgan_jax import files, images
-from mgan_jax.sources import Source
+from mgan_jax import images
+from mgan_jax.stores import RUN, Store
 
 COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'lpips', 'input_psnr', 'steps', 'seconds')
 DONE = 'done'
-NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size', 'remat')
+RECORD = 'metrics.json'
+# Fields that say what is done where and how fast, or that name what `fingerprint` knows by its content.
+NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size', 'remat', 'generator', 'extractor', 'dry_run', 'save_every')
 
 
 class Result(NamedTuple):
@@ -27,91 +34,146 @@ class Result(NamedTuple):
     row: dict
 
 
-def start(out: Path, settings: dict, machine: dict, sources: Iterable[Source]) -> None:
-    """Writes config.json. ValueError if the folder cannot be written, or holds something else than results of this run."""
-    path = out / 'config.json'
+class Identity(NamedTuple):
+    """What a result is of: the checksum of the image file, and the `fingerprint` of settings and weights."""
+
+    sha256: str
+    made_by: str
+
+
+def fingerprint(settings: dict, weights: Any, *files: bytes) -> str:
+    """A checksum of all that makes one result differ from another of the same image.
+
+    weights: of all networks; kernels that `prepare` has transformed stand beside those that they are made of and do not
+    count. files: the contents of further ones that the settings name.
+    """
+    told = {field: value for field, value in settings.items() if field not in NOT_PART_OF_THE_RESULT}
+    total = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for path, leaf in jax.tree_util.tree_flatten_with_path(weights)[0]:
+        name = jax.tree_util.keystr(path, simple=True, separator='/')
+        if name.rsplit('/', 1)[-1] != 'transformed':
+            array = np.ascontiguousarray(leaf)
+            total.update(f'{name} {array.dtype} {array.shape}'.encode())
+            total.update(array.view(np.uint8))
+    for content in files:
+        total.update(hashlib.sha256(content).digest())
+    return total.hexdigest()
+
+
+def start(store: Store, settings: dict, machine: dict) -> str | None:
+    """Writes config.json. -> a sentence if results there were made with other settings, which are made again then."""
+    text = json.dumps({'config': settings, **machine}, indent=2) + '\n'
+    old = store.read('config.json')
+    if old != text.encode():
+        store.write('config.json', text.encode())
+    if old is None:
+        return None
     try:
-        started = path.exists()
-        if started:
-            _require_same(out, _read(path, 'config', dict)['config'], settings)
-        for source in sources:
-            _require_own(out, source, started)
-        _write(path, json.dumps({'config': settings, **machine}, indent=2) + '\n')
-    except OSError as error:
-        raise ValueError(
-            f'the output folder {out} cannot be used: {error.strerror}; choose another --config.out.'
-        ) from error
+        before = json.loads(old)['config']
+        fields = [name for name in sorted(before.keys() | settings.keys()) if name not in NOT_PART_OF_THE_RESULT]
+        changes = [
+            f'{name} was {before.get(name)!r} and is {settings.get(name)!r}'
+            for name in fields
+            if before.get(name) != settings.get(name)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        changes = ['its config.json was damaged']
+    return f'{store.text}: {", ".join(changes)}; what is there is made again.' if changes else None
 
 
-def _require_same(out: Path, before: dict, now: dict) -> None:
-    for field in sorted((before.keys() | now.keys()) - set(NOT_PART_OF_THE_RESULT)):
-        if before.get(field) != now.get(field):
+class Found(NamedTuple):
+    """What is there of an image. row: of its result, None if it is to be made; again: there is one that is out of date."""
+
+    row: dict | None = None
+    again: bool = False
+
+
+def find(store: Store, name: str, identity: Identity) -> Found:
+    """Whether the result of an image is there. ValueError if something stands in its place that no run has made."""
+    content = store.read(f'{name}/{RECORD}')
+    if content is None:
+        if store.exists(name):
             raise ValueError(
-                f'{out} holds results with {field} {before.get(field)!r}, and {now.get(field)!r} is asked for now; '
-                'choose another --config.out, or the same settings to go on.'
+                f'{store.text}/{name} is in the way and is no result of a run; move it or choose another --config.out'
             )
-
-
-def _require_own(out: Path, source: Source, started: bool) -> None:
-    """What stands in an image's place must be that image's result."""
-    folder = out / source.name
-    if not os.path.lexists(folder):
-        return
-    if not started or not is_done(out, source.name):
-        raise ValueError(
-            f'{folder} is in the way and is no result of this run; move it or choose another --config.out.'
-        )
-    if _read(folder / 'metrics.json', 'crc32', str)['crc32'] != _checksum(source):
-        raise ValueError(f'{folder} is the result of another image than {source.path}; choose another --config.out.')
-
-
-def _checksum(source: Source) -> str:
-    return f'{zlib.crc32(source.path.read_bytes()):08x}'
-
-
-def _read(path: Path, key: str, kind: type) -> dict:
-    """A JSON object that has a `kind` under `key`."""
+        return Found()
     try:
-        value = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(value[key], kind):
-            raise TypeError(f'{key} is no {kind.__name__}')
+        record = json.loads(content)
+        same = Identity(record['sha256'], record['made_by']) == identity
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is damaged; move {path.parent} away or choose another --config.out.') from error
-    return value
+        raise ValueError(
+            f'{store.text}/{name}/{RECORD} is damaged or of another release; move the folder away or choose another '
+            '--config.out'
+        ) from error
+    return Found(record if same else None, not same)
 
 
-def _write(path: Path, text: str) -> None:
-    """Leaves a file alone that holds this text already."""
-    if not path.exists() or path.read_bytes() != text.encode():
-        files.write_text_atomically(path, text)
-
-
-def is_done(out: Path, name: str) -> bool:
-    """Whether an image's folder is there; it appears whole."""
-    return (out / name / 'metrics.json').is_file()
-
-
-def write(out: Path, source: Source, result: Result) -> None:
-    """Writes the folder of one image."""
-    row = result.row | {'crc32': _checksum(source)}  # of the image file, to recognise it in a later run
-    with files.whole(out / source.name) as folder:
+def write(store: Store, name: str, identity: Identity, result: Result) -> None:
+    """Writes the folder of one image, in place of an older one."""
+    row = result.row | identity._asdict()
+    with store.folder(name, RECORD) as folder:
         for title, picture in result.pictures.items():
             images.write_png(folder / f'{title}.png', picture)
         np.savez(folder / 'latents.npz', allow_pickle=False, **result.codes)
-        (folder / 'metrics.json').write_text(json.dumps(row, indent=2) + '\n', encoding='utf-8')
+        (folder / RECORD).write_text(json.dumps(row, indent=2) + '\n', encoding='utf-8')
 
 
-def write_table(out: Path, names: Iterable[str], failed: dict[str, str]) -> list[dict]:
-    """Writes metrics.csv: a row per image in the order of the list, from the folders that are there. -> the rows."""
-    rows = []
-    for name in names:
-        if is_done(out, name):
-            rows.append(_read(out / name / 'metrics.json', 'status', str))
-        elif name in failed:
-            rows.append({'name': name, 'status': failed[name]})
+class Rows(NamedTuple):
+    """The rows of one process. add(place in the list, row): from any thread; finish() makes them seen by other processes."""
+
+    add: Callable[[int, dict], None]
+    finish: Callable[[], None]
+
+
+def rows(store: Store) -> Rows:
+    """Those of a new run of this process; what an earlier one left is forgotten."""
+    name = f'{store.own}/rows.jsonl'
+    store.remove(name)
+    lock, path = threading.Lock(), store.work / 'rows.jsonl'
+    path.unlink(missing_ok=True)
+
+    def add(place: int, row: dict) -> None:
+        line = json.dumps({'place': place} | {name: row[name] for name in COLUMNS if name in row})
+        with lock, open(path, 'a', encoding='utf-8') as file:
+            file.write(line + '\n')
+
+    def finish() -> None:
+        with lock:
+            store.write(name, path.read_bytes() if path.exists() else b'')
+
+    return Rows(add, finish)
+
+
+def write_table(store: Store) -> list[dict]:
+    """Writes metrics.csv: the rows of all processes that have finished, in the order of the list. -> the rows.
+
+    Whichever process ends last does this with all of them, whatever the others do meanwhile.
+    """
+    while True:
+        parts = _parts(store)
+        table = _in_order(store.read(part) or b'' for part in parts)
+        content = _csv(table)
+        if content != store.read('metrics.csv'):
+            store.write('metrics.csv', content)
+        if parts == _parts(store):  # else another one has finished meanwhile, and may have written before this one
+            return table
+
+
+def _parts(store: Store) -> list[str]:
+    """The files of rows of the processes of this run; of other numbers of processes they are left-overs."""
+    count = store.own.rpartition('-')[2]
+    own = [name for name in store.names(RUN) if name.endswith(f'-of-{count}')]
+    return [f'{RUN}/{name}/rows.jsonl' for name in own if store.exists(f'{RUN}/{name}/rows.jsonl')]
+
+
+def _in_order(parts: Iterable[bytes]) -> list[dict]:
+    """All rows by their places in the list."""
+    return sorted((json.loads(line) for part in parts for line in part.splitlines()), key=lambda row: row['place'])
+
+
+def _csv(rows: Iterable[dict]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval='', extrasaction='ignore', lineterminator='\n')
     writer.writeheader()
     writer.writerows(rows)
-    _write(out / 'metrics.csv', text.getvalue())
-    return rows
+    return text.getvalue().encode()

@@ -124,7 +124,7 @@ def test_accelerators_compile_two_lengths(monkeypatch):
     rules = pool.Rules(37, tolerance=1e-9)
     expected, turns = finish_all(make_program(optimizer=adam(37)), entries, 2, rules)
     assert {turn.steps for turn in turns} == {1, 2, 3}
-    monkeypatch.setattr(inversion, '_on_cpu', lambda array: False)
+    monkeypatch.setattr(inversion, 'is_on_cpu', lambda array: False)
     program = make_program(optimizer=adam(37))
     done, _ = finish_all(program, entries, 2, rules)
     assert (program.step.scan._cache_size(), program.step.update._cache_size()) == (2, 0)

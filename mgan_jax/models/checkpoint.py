@@ -1,8 +1,19 @@
 """Orbax's current interface, under whichever name the installed release offers it."""
 
+import jax
+
 try:
     from orbax.checkpoint import v1 as ocp
 except ImportError:
     from orbax.checkpoint.experimental import v1 as ocp
 
-__all__ = ['ocp']
+__all__ = ['local_only', 'ocp']
+
+
+def local_only() -> 'ocp.Context':
+    """A context in which Orbax saves and loads for this process alone, and waits for no other one of a distributed run."""
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f'process{own}'
+    )
+    return ocp.Context(multiprocessing_options=alone)

@@ -1,0 +1,299 @@
+"""Images through the pool of a job: read ahead of the device, restored, measured and written behind it, never twice."""
+
+import contextlib
+import functools
+import hashlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from mgan_jax import (
+    cases,
+    checkpoints,
+    composition,
+    journal,
+    metrics,
+    models,
+    pool,
+    programs,
+    results,
+    sources,
+    streams,
+    tasks,
+)
+from mgan_jax.errors import sentence
+from mgan_jax.hosts import Share
+from mgan_jax.results import Identity
+from mgan_jax.sources import Source
+from mgan_jax.stores import Store
+
+BAR = '{percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}'
+THREADS = min(8, os.cpu_count() or 1)  # that read, and as many that write
+WAITING = 2**28  # bytes of images that wait between a thread and the device
+COPIES = 4  # of an image's pixels that wait: the observation, its enlargement, the target, the result
+
+_psnr, _ssim = jax.jit(metrics.psnr), jax.jit(metrics.ssim)
+
+
+class Job(NamedTuple):
+    """A run, checked and ready to start.
+
+    sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
+    (inversion, result), [B H W C]. batch_size: how many images go through at once. made_by: see `results.fingerprint`.
+    lpips(result, target): [B H W C] twice -> [B], None without heads.
+    """
+
+    settings: dict
+    sources: Sequence[Source]
+    share: Share
+    generator: models.Generator
+    program: pool.Program
+    batch_size: int
+    made_by: str
+    lpips: Callable | None
+
+
+class Work(NamedTuple):
+    """An image that is to be restored. place: in the whole list; again: there is a result of it that is out of date."""
+
+    place: int
+    case: cases.Case
+    identity: Identity
+    again: bool
+
+
+class Line(NamedTuple):
+    """What the stages of a running job share. counts: see `restore`."""
+
+    job: Job
+    store: Store
+    rows: results.Rows
+    counts: Counter
+    bar: tqdm
+    diary: journal.Journal
+    stop: Callable[[], bool]
+
+
+def restore(
+    job: Job,
+    store: Store,
+    diary: journal.Journal = journal.nothing(),
+    stop: Callable[[], bool] = lambda: False,
+) -> Counter:
+    """Does what is not done yet, and writes each image as soon as it is finished. -> how many are 'done', 'again': how many
+    of these had a result that was out of date, 'skipped': were done before, 'failed'.
+
+    Images that are on their way are saved every `save_every` seconds, and when `stop` becomes true, which ends the run
+    early. MemoryError if the device cannot hold a step of one image, OSError if results cannot be written.
+    """
+    steps, counts = job.settings['steps'], Counter(done=0, again=0, skipped=0, failed=0)
+    rows = results.rows(store)
+    with contextlib.ExitStack() as stack:
+        stack.callback(rows.finish)  # when all else has ended
+        total = steps * len(job.sources)
+        bar = stack.enter_context(tqdm(total=total, disable=None, dynamic_ncols=True, bar_format=BAR))
+        line = Line(job, store, rows, counts, bar, diary, stop)
+        write = stack.enter_context(streams.behind(workers=THREADS, depth=_depth(job)))
+        save = stack.enter_context(streams.behind(workers=1, depth=1))
+        entries = stack.enter_context(contextlib.closing(_entries(line, _saved(line))))
+        rules = pool.Rules(steps, job.settings['tolerance'], job.settings['keep'])
+        report, saved = _reporter(line, write), time.monotonic()
+        turns = pool.run(
+            job.program, entries, job.batch_size, rules, watch=not bar.disable, tell=functools.partial(_say, line), stop=stop
+        )  # fmt: skip
+        for turn in turns:
+            for image in turn.images:
+                if image.finished:
+                    write(_write, line, image)
+            stopping = stop()
+            if stopping or time.monotonic() - saved > job.settings['save_every']:
+                saved = time.monotonic()
+                save(checkpoints.save, store, [_on_its_way(slot) for slot in turn.left])
+            report(turn)
+            if stopping:
+                return counts
+        if not stop():
+            save(checkpoints.save, store, [])  # nothing is on its way any more
+    return counts
+
+
+# Ahead of the device
+
+
+def _saved(line: Line) -> dict[Identity, pool.Progress]:
+    """How far images had come in an earlier run; none if that cannot be read, which is told."""
+    job = line.job
+    try:
+        return checkpoints.load(line.store, programs.state_like(job.generator, job.settings, job.program))
+    except ValueError as error:
+        _say(line, f'{sentence(error)}; the images that it holds begin anew.')
+        return {}
+
+
+def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Iterator[pool.Entry]:
+    """What is to be done, in the order of the list; tells of what is done and of what cannot be."""
+    index, count = line.job.share
+    places = zip(range(index, sys.maxsize, count), line.job.sources, strict=False)
+    found = streams.ahead(functools.partial(_look, line), places, workers=THREADS, depth=_depth(line.job))
+    with contextlib.closing(found):
+        for (place, source), value, error in found:
+            if line.stop():
+                return
+            if isinstance(value, Work):
+                start = programs.Start(np.array([value.case.number], np.uint32), value.case.observation)
+                yield pool.Entry(value, start, saved.pop(value.identity, None))
+            elif value is not None:
+                line.counts['skipped'] += 1
+                line.bar.total -= line.job.settings['steps']
+                line.rows.add(place, value)
+            elif isinstance(error, ValueError | OSError):
+                _fail(line, place, source, error)
+                line.bar.update(line.job.settings['steps'])
+            else:
+                raise error
+
+
+def _look(line: Line, item: tuple[int, Source]) -> Work | dict:
+    """Reads an image: -> what is to be done, or the row of the result that is there."""
+    place, source = item
+    content = sources.load(source)
+    identity = Identity(hashlib.sha256(content).hexdigest(), line.job.made_by)
+    found = results.find(line.store, source.name, identity)
+    if found.row is not None:
+        return found.row
+    return Work(place, cases.read(source, content, line.job.generator, line.job.settings), identity, found.again)
+
+
+def _depth(job: Job) -> int:
+    """How many images wait on each side of the device: a batch, if the memory for what waits holds that many."""
+    height, width = job.generator.image_size
+    return max(2, min(job.batch_size, WAITING // (COPIES * 3 * 4 * height * width)))
+
+
+# Behind the device
+
+
+def _write(line: Line, image: pool.Image) -> None:
+    """Writes the result of a finished image, or the reason why there is none."""
+    work: Work = image.item
+    try:
+        if not (np.isfinite(image.loss) and np.isfinite(image.output[0]).all()):
+            raise ValueError('its loss or image is not finite; check the weights and the learning rates')
+        result = _result(line.job, image)
+        results.write(line.store, work.case.source.name, work.identity, result)
+    except ValueError as error:
+        _fail(line, work.place, work.case.source, error)
+    else:
+        line.rows.add(work.place, result.row)
+        line.counts.update(done=1, again=work.again)
+        line.diary.tell('done', again=work.again, **result.row)
+
+
+def _fail(line: Line, place: int, source: Source, error: Exception) -> None:
+    reason = sentence(error)
+    line.counts['failed'] += 1
+    line.rows.add(place, {'name': source.name, 'status': reason})
+    line.diary.tell('failed', name=source.name, reason=reason)
+
+
+def _result(job: Job, image: pool.Image) -> results.Result:
+    case: cases.Case = image.item.case
+    inverted, restored = (np.clip(pixels, -1, 1) for pixels in image.output)
+    row = {'name': case.source.name, 'status': _status(image.failed_at), 'loss': image.loss}
+    row |= _measure(job, case, restored[None]) | {'steps': image.steps, 'seconds': round(image.seconds, 3)}
+    pictures = {'input': np.clip(tasks.pixels(case.observation)[0], -1, 1), 'result': restored, 'inversion': inverted}
+    if case.target is not None:
+        pictures['target'] = case.target[0]
+    arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
+    return results.Result(arrays, _arrays(image.codes), row)
+
+
+def _arrays(codes: composition.Codes) -> dict[str, np.ndarray]:
+    """The arrays of codes by their names: latents, alpha, and tail, noise, or parts such as alpha_rgb where there are any."""
+    leaves = jax.tree_util.tree_flatten_with_path(codes)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator='_'): leaf for path, leaf in leaves}
+
+
+def _status(failed_at: int) -> str:
+    if failed_at < 0:
+        return results.DONE
+    return f'the loss became infinite or NaN at step {failed_at}; this is the best iterate before'
+
+
+def _measure(job: Job, case: cases.Case, restored: np.ndarray) -> dict[str, float]:
+    if case.target is None:
+        return {}
+    with jax.default_device(jax.local_devices(backend='cpu')[0]):  # where nothing waits for the next step
+        values = {'psnr': _psnr(restored, case.target), 'input_psnr': _psnr(case.naive, case.target)}
+        if min(restored.shape[1:3]) >= 11:
+            values['ssim'] = _ssim(restored, case.target)
+    if job.lpips is not None:
+        values['lpips'] = job.lpips(restored, case.target)
+    return {name: round(float(value[0]), 4) for name, value in values.items() if np.isfinite(value[0])}
+
+
+def _on_its_way(slot: pool.Slot) -> checkpoints.Saved:
+    return checkpoints.Saved(slot.entry.item.identity, slot.progress)
+
+
+# What is told meanwhile
+
+
+def _reporter(line: Line, writing: streams.Behind) -> Callable[[pool.Turn], None]:
+    """report(turn): to the progress bar and to the journal."""
+    began, computing, steps = time.monotonic(), 0.0, line.job.settings['steps']
+
+    def report(turn: pool.Turn) -> None:
+        nonlocal computing
+        computing += turn.computing
+        seconds = time.monotonic() - began
+        line.bar.update(turn.steps * len(turn.images) + sum(image.left for image in turn.images if image.finished))
+        pace = line.bar.n / steps / seconds
+        if not line.bar.disable:
+            line.bar.set_postfix(_shown(turn) | {'images/min': f'{60 * pace:.1f}'})
+        line.diary.figures(
+            line.counts['done'],
+            lambda: {
+                **line.counts,
+                'loss': float(np.mean([image.loss for image in turn.images])),
+                'images/hour': 3600 * pace,
+                'device idle share': max(0.0, 1 - computing / seconds),
+                'waiting to be written': writing.pending,
+                **_memory(),
+            },
+        )
+
+    return report
+
+
+def _shown(turn: pool.Turn) -> dict[str, str]:
+    """What the progress bar shows: means over the images as they stand."""
+    figures = {'loss': f'{np.mean([image.loss for image in turn.images]):.4f}'}
+    known = [image for image in turn.images if image.item.case.target is not None]
+    if known:
+        psnr = [_psnr(np.clip(image.output[1], -1, 1)[None], image.item.case.target) for image in known]
+        figures['PSNR'] = f'{np.mean(psnr):.1f} dB'
+    return figures
+
+
+def _memory() -> dict[str, int]:
+    """Bytes that this process holds, and its devices."""
+    held = {}
+    with contextlib.suppress(OSError, ValueError):
+        with open('/proc/self/statm', encoding='ascii') as file:
+            held['resident bytes'] = int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return held | {f'device {name}': stats[name] for name in ('bytes_in_use', 'bytes_limit') if name in stats}
+
+
+def _say(line: Line, text: str) -> None:
+    """Shows the user a line beside the progress bar, and keeps it."""
+    tqdm.write(text, file=sys.stderr)
+    line.diary.tell('told', text=text)
