@@ -7,7 +7,7 @@ import collections
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent import futures
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ def ahead(
     depth: int,
     waited: Callable[[float], Any] = lambda seconds: None,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Applies `function` to each item in threads; yields what becomes of them in the order of the items.
 
     Items are taken, in the caller's thread, when there is room for them: at most `depth` are started and not yet yielded.
@@ -40,7 +40,7 @@ def ahead(
     return _ahead(function, iter(items), workers, depth, waited, clock)
 
 
-def _ahead(function, items, workers, depth, waited, clock) -> Iterator[Outcome]:
+def _ahead(function, items, workers, depth, waited, clock) -> Generator[Outcome, None, None]:
     begun: collections.deque[tuple[Any, futures.Future]] = collections.deque()
     executor = futures.ThreadPoolExecutor(workers, thread_name_prefix='ahead')
     try:
