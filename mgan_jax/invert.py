@@ -11,7 +11,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import compiled, presets, restoration, results
+from mgan_jax import compiled, plan, presets, restoration, results
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
@@ -35,6 +35,9 @@ def _run(arguments: list[str]) -> int:
         compiled.keep()
         job = restoration.prepare(settings)
         out = Path(settings['out']).expanduser()
+        if settings['dry_run']:
+            print(plan.table(plan.measure(job, out)))
+            return 0
         results.start(out, settings, restoration.machine(), job.sources)
     except ValueError as error:
         print(sentence(error), file=sys.stderr)

@@ -42,6 +42,7 @@ FIELDS: dict[str, Any] = {
     'dtype': 'float32',  # what the networks compute in, or 'bfloat16'; codes, sums and losses are float32 either way
     'remat': 'auto',  # compute feature maps twice to save memory: 'on', 'off', or where an image takes half of what there is
     'seed': 0,
+    'dry_run': False,  # only tell what a run would do: numbers, memory, volumes, time
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
     'reconstruct': {},

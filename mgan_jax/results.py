@@ -16,7 +16,7 @@ from mgan_jax.sources import Source
 
 COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'lpips', 'input_psnr', 'steps', 'seconds')
 DONE = 'done'
-NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size', 'remat')
+NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size', 'remat', 'dry_run')
 
 
 class Result(NamedTuple):
