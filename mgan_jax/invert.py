@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import compiled, journal, pipeline, presets, restoration, results, stores
+from mgan_jax import compiled, journal, pipeline, plan, presets, restoration, results, stores
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
@@ -70,6 +70,9 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
         settings = read_settings(arguments)
         compiled.keep()
         job = restoration.prepare(settings)
+        if settings['dry_run']:
+            print(plan.table(plan.measure(job, sum(stores.has(settings['out'], source.name) for source in job.sources))))
+            return 0
     except ValueError as error:
         print(sentence(error), file=sys.stderr)
         return 2

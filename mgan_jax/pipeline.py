@@ -23,6 +23,7 @@ from mgan_jax import (
     models,
     pool,
     programs,
+    progress,
     results,
     sources,
     streams,
@@ -248,29 +249,38 @@ def _on_its_way(slot: pool.Slot) -> checkpoints.Saved:
 
 def _reporter(line: Line, writing: streams.Behind) -> Callable[[pool.Turn], None]:
     """report(turn): to the progress bar and to the journal."""
-    began, computing, steps = time.monotonic(), 0.0, line.job.settings['steps']
+    began, steps = time.monotonic(), line.job.settings['steps']
+    computing, before = 0.0, progress.Progress()
 
     def report(turn: pool.Turn) -> None:
         nonlocal computing
         computing += turn.computing
-        seconds = time.monotonic() - began
         line.bar.update(turn.steps * len(turn.images) + sum(image.left for image in turn.images if image.finished))
-        pace = line.bar.n / steps / seconds
+        seconds = time.monotonic() - began
         if not line.bar.disable:
-            line.bar.set_postfix(_shown(turn) | {'images/min': f'{60 * pace:.1f}'})
-        line.diary.figures(
-            line.counts['done'],
-            lambda: {
-                **line.counts,
-                'loss': float(np.mean([image.loss for image in turn.images])),
-                'images/hour': 3600 * pace,
-                'device idle share': max(0.0, 1 - computing / seconds),
-                'waiting to be written': writing.pending,
-                **_memory(),
-            },
-        )
+            line.bar.set_postfix(_shown(turn) | {'images/min': f'{60 * line.bar.n / steps / seconds:.1f}'})
+
+        def figures() -> dict[str, float]:
+            nonlocal before
+            last, before = before, _look_at(line, turn, seconds, computing, writing.pending)
+            return progress.figures(last, before) | progress.memory()
+
+        line.diary.figures(line.counts['done'], figures)
 
     return report
+
+
+def _look_at(line: Line, turn: pool.Turn, seconds: float, computing: float, unwritten: int) -> progress.Progress:
+    counts = {name: line.counts[name] for name in ('done', 'failed', 'skipped')}
+    return progress.Progress(
+        seconds=seconds,
+        total=len(line.job.sources),
+        advanced=line.bar.n / line.job.settings['steps'],
+        working=computing,
+        loss=float(np.mean([image.loss for image in turn.images])),
+        unwritten=unwritten,
+        **counts,
+    )
 
 
 def _shown(turn: pool.Turn) -> dict[str, str]:
@@ -281,16 +291,6 @@ def _shown(turn: pool.Turn) -> dict[str, str]:
         psnr = [_psnr(np.clip(image.output[1], -1, 1)[None], image.item.case.target) for image in known]
         figures['PSNR'] = f'{np.mean(psnr):.1f} dB'
     return figures
-
-
-def _memory() -> dict[str, int]:
-    """Bytes that this process holds, and its devices."""
-    held = {}
-    with contextlib.suppress(OSError, ValueError):
-        with open('/proc/self/statm', encoding='ascii') as file:
-            held['resident bytes'] = int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return held | {f'device {name}': stats[name] for name in ('bytes_in_use', 'bytes_limit') if name in stats}
 
 
 def _say(line: Line, text: str) -> None:

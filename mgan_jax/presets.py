@@ -43,6 +43,7 @@ FIELDS: dict[str, Any] = {
     'remat': 'auto',  # compute feature maps twice to save memory: 'on', 'off', or where an image takes half of what there is
     'seed': 0,
     'save_every': 300.0,  # seconds between checkpoints of the images that are on their way
+    'dry_run': False,  # only tell what a run would do: numbers, memory, volumes, time
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
     'reconstruct': {},

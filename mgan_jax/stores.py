@@ -73,6 +73,11 @@ def opened(text: str, index: int = 0, count: int = 1) -> Iterator[Store]:
         yield _local(text, root, own, work)
 
 
+def has(text: str, name: str) -> bool:
+    """Whether a file or folder of that name is in the place `text`, which is not opened for it."""
+    return remote.exists(f'{text.rstrip("/")}/{name}') if remote.is_remote(text) else (Path(text).expanduser() / name).exists()
+
+
 def _local(text: str, root: Path, own: str, work: Path) -> Store:
     def read(name: str) -> bytes | None:
         try:
@@ -111,12 +116,16 @@ def _remote(text: str, own: str, local: Path) -> Store:
     def read(name: str) -> bytes | None:
         return remote.read(f'{text}/{name}') if remote.exists(f'{text}/{name}') else None
 
+    def names(folder: str) -> list[str]:
+        start = f'{text}/{folder}/'
+        return sorted({url.removeprefix(start).partition('/')[0] for url in remote.below(f'{text}/{folder}')})
+
     return Store(
         text, own, work, log,
         read=read,
         exists=lambda name: remote.exists(f'{text}/{name}'),
-        names=lambda folder: remote.names(f'{text}/{folder}'),
-        write=lambda name, content: remote.write(f'{text}/{name}', content),
+        names=names,
+        write=lambda name, content: remote.write_bytes(f'{text}/{name}', content),
         folder=folder,
         fetched=lambda name: contextlib.nullcontext(remote.fetch(f'{text}/{name}')),
         remove=lambda name: remote.delete(f'{text}/{name}'),
