@@ -89,5 +89,7 @@ def _rows(arrays: dict[str, Any], like: Any, count: int) -> list[Any]:
     stacked = [np.asarray(arrays[str(i)]) for i in range(len(leaves))]
     for leaf, wanted in zip(stacked, leaves, strict=True):
         if leaf.shape != (count, *wanted.shape) or leaf.dtype != wanted.dtype:
-            raise ValueError(f'it holds {leaf.dtype} {leaf.shape} where {wanted.dtype} {(count, *wanted.shape)} is wanted')
+            raise ValueError(
+                f'it holds {leaf.dtype} {leaf.shape} where {wanted.dtype} {(count, *wanted.shape)} is wanted'
+            )
     return [jax.tree.unflatten(structure, [leaf[i] for leaf in stacked]) for i in range(count)]

@@ -1,8 +1,11 @@
-"""(placeholder until the branch that has it is merged)"""
+"""(placeholder)"""
 
 from typing import NamedTuple
 
 
 class Share(NamedTuple):
     index: int = 0
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]
+
+
+WHOLE = Share()

@@ -71,7 +71,9 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
         compiled.keep()
         job = restoration.prepare(settings)
         if settings['dry_run']:
-            print(plan.table(plan.measure(job, sum(stores.has(settings['out'], source.name) for source in job.sources))))
+            print(
+                plan.table(plan.measure(job, sum(stores.has(settings['out'], source.name) for source in job.sources)))
+            )
             return 0
     except ValueError as error:
         print(sentence(error), file=sys.stderr)
@@ -81,7 +83,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
             store = stack.enter_context(stores.opened(settings['out'], *job.share))
             if told := results.start(store, settings, restoration.machine()):
                 print(told, file=sys.stderr)
-            diary = stack.enter_context(journal.opened(store.log))
+            diary = journal.keep(store.log)
         except (OSError, ValueError) as error:
             print(sentence(error), file=sys.stderr)
             return 2

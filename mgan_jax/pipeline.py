@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -38,6 +38,7 @@ from mgan_jax.stores import Store
 BAR = '{percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}'
 THREADS = min(8, os.cpu_count() or 1)  # that read, and as many that write
 WAITING = 2**28  # bytes of images that wait between a thread and the device
+SILENT = journal.nothing()
 COPIES = 4  # of an image's pixels that wait: the observation, its enlargement, the target, the result
 
 _psnr, _ssim = jax.jit(metrics.psnr), jax.jit(metrics.ssim)
@@ -47,7 +48,7 @@ class Job(NamedTuple):
     """A run, checked and ready to start.
 
     sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
-    (inversion, result), [B H W C]. batch_size: how many images go through at once. made_by: see `results.fingerprint`.
+    (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs. made_by: see `results.fingerprint`.
     lpips(result, target): [B H W C] twice -> [B], None without heads.
     """
 
@@ -57,6 +58,7 @@ class Job(NamedTuple):
     generator: models.Generator
     program: pool.Program
     batch_size: int
+    state: Any
     made_by: str
     lpips: Callable | None
 
@@ -85,7 +87,7 @@ class Line(NamedTuple):
 def restore(
     job: Job,
     store: Store,
-    diary: journal.Journal = journal.nothing(),
+    diary: journal.Journal = SILENT,
     stop: Callable[[], bool] = lambda: False,
 ) -> Counter:
     """Does what is not done yet, and writes each image as soon as it is finished. -> how many are 'done', 'again': how many
@@ -97,6 +99,7 @@ def restore(
     steps, counts = job.settings['steps'], Counter(done=0, again=0, skipped=0, failed=0)
     rows = results.rows(store)
     with contextlib.ExitStack() as stack:
+        stack.callback(lambda: diary.tell('ended', stopped=stop(), **counts))
         stack.callback(rows.finish)  # when all else has ended
         total = steps * len(job.sources)
         bar = stack.enter_context(tqdm(total=total, disable=None, dynamic_ncols=True, bar_format=BAR))
@@ -106,6 +109,7 @@ def restore(
         entries = stack.enter_context(contextlib.closing(_entries(line, _saved(line))))
         rules = pool.Rules(steps, job.settings['tolerance'], job.settings['keep'])
         report, saved = _reporter(line, write), time.monotonic()
+        diary.tell('started', images=len(job.sources), batch_size=job.batch_size, share=job.share)
         turns = pool.run(
             job.program, entries, job.batch_size, rules, watch=not bar.disable, tell=functools.partial(_say, line), stop=stop
         )  # fmt: skip
@@ -132,13 +136,13 @@ def _saved(line: Line) -> dict[Identity, pool.Progress]:
     """How far images had come in an earlier run; none if that cannot be read, which is told."""
     job = line.job
     try:
-        return checkpoints.load(line.store, programs.state_like(job.generator, job.settings, job.program))
+        return checkpoints.load(line.store, job.state)
     except ValueError as error:
         _say(line, f'{sentence(error)}; the images that it holds begin anew.')
         return {}
 
 
-def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Iterator[pool.Entry]:
+def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Generator[pool.Entry]:
     """What is to be done, in the order of the list; tells of what is done and of what cannot be."""
     index, count = line.job.share
     places = zip(range(index, sys.maxsize, count), line.job.sources, strict=False)
@@ -157,7 +161,7 @@ def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Iterator[pool.
             elif isinstance(error, ValueError | OSError):
                 _fail(line, place, source, error)
                 line.bar.update(line.job.settings['steps'])
-            else:
+            elif error is not None:
                 raise error
 
 

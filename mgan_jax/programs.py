@@ -79,6 +79,14 @@ def batch_size(
     return memory.batch_size(*memory.per_image(bytes_of), left, most)
 
 
+def state_like(generator: models.Generator, task: tasks.Task, program: pool.Program, batch: int) -> Any:
+    """The shapes and types of the state of one image, as `begin` makes them for a batch of `batch`."""
+    images = jax.ShapeDtypeStruct((batch, *generator.image_size, generator.image_channels), np.float32)
+    start = Start(jax.ShapeDtypeStruct((batch,), np.uint32), jax.eval_shape(task.degrade, images))
+    state, _ = jax.eval_shape(program.begin, start, *program.shared)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state)
+
+
 def _optimizer(settings: dict) -> optax.GradientTransformation:
     rates = settings['latent_rate'], settings['alpha_rate'] / _n_squared(settings)
     if settings['optimizer'] == 'sgd':

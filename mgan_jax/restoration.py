@@ -7,13 +7,13 @@ from typing import Any
 import jax
 
 from mgan_jax import cases, losses, masks, models, networks, pipeline, presets, programs, results, sources, stores
-from mgan_jax.hosts import Share
+from mgan_jax.hosts import WHOLE, Share
 from mgan_jax.pipeline import Job
 
 BUNDLED = Path(__file__).parent / 'demo' / 'images'
 
 
-def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, share: Share = Share()) -> Job:
+def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, share: Share = WHOLE) -> Job:
     """Checks everything that can be checked before the first image. ValueError with one sentence.
 
     own: a generator of the caller's and its weights, instead of the one that the settings name. share: of the images.
@@ -30,8 +30,9 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     objective = losses.objective(generator, task, distance=distance, **chosen)
     program = programs.build(settings, generator, task, objective, (params, vgg))
     batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
+    state = programs.state_like(generator, task, program, batch_size)
     made_by = results.fingerprint(settings, (params, vgg), *masks.content(settings.get('mask')))
-    return Job(settings, found, share, generator, program, batch_size, made_by, lpips)
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, lpips)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:

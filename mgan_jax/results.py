@@ -54,7 +54,7 @@ def fingerprint(settings: dict, weights: Any, *files: bytes) -> str:
         if name.rsplit('/', 1)[-1] != 'transformed':
             array = np.ascontiguousarray(leaf)
             total.update(f'{name} {array.dtype} {array.shape}'.encode())
-            total.update(array.view(np.uint8))
+            total.update(array.view(np.uint8).data)
     for content in files:
         total.update(hashlib.sha256(content).digest())
     return total.hexdigest()

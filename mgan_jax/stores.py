@@ -75,7 +75,11 @@ def opened(text: str, index: int = 0, count: int = 1) -> Iterator[Store]:
 
 def has(text: str, name: str) -> bool:
     """Whether a file or folder of that name is in the place `text`, which is not opened for it."""
-    return remote.exists(f'{text.rstrip("/")}/{name}') if remote.is_remote(text) else (Path(text).expanduser() / name).exists()
+    return (
+        remote.exists(f'{text.rstrip("/")}/{name}')
+        if remote.is_remote(text)
+        else (Path(text).expanduser() / name).exists()
+    )
 
 
 def _local(text: str, root: Path, own: str, work: Path) -> Store:

@@ -95,12 +95,14 @@ def latents(out, name):
 
 
 def contents(out):
-    """Every file below `out`: its content and when it was written."""
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.rglob('*') if path.is_file()}
+    """Every file of a run's results: its content and when it was written."""
+    files = [path for path in out.rglob('*') if path.is_file() and out / '.run' not in path.parents]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 def folders(out):
-    return {path.name for path in out.iterdir() if path.is_dir()}
+    """The names of the images that have results."""
+    return {path.name for path in out.iterdir() if path.is_dir() and path.name != '.run'}
 
 
 def refused(capsys, command):

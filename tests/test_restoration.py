@@ -162,54 +162,6 @@ def test_results_depend_on_neither_batch_nor_order_nor_name(base, folder, tmp_pa
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_results_of_other_settings_are_refused(base, folder, capsys):
-    out, _ = base
-    before = contents(out)
-    line = refused(capsys, arguments(folder, 'invert.py', out, optimizer='sgd', steps=4))
-    assert 'steps 3' in line
-    assert '4 is asked for now' in line
-    assert contents(out) == before
-
-
-def test_result_of_another_image_of_the_same_name_is_refused(base, folder, tmp_path, capsys):
-    out, _ = base
-    before = contents(out)
-    photo(77).save(tmp_path / 'photo0.png')
-    line = refused(capsys, arguments(folder, 'invert.py', out, optimizer='sgd', images=tmp_path))
-    assert 'another image' in line
-    assert contents(out) == before
-
-
-@pytest.mark.parametrize('text', ['{"config": ', '[]', '{}', '\udcff'])
-def test_damaged_config_is_refused(folder, tmp_path, capsys, text):
-    path = tmp_path / 'config.json'
-    path.write_text(text, encoding='utf-8', errors='surrogateescape')
-    line = refused(capsys, arguments(folder, 'invert.py', tmp_path))
-    assert 'config.json is damaged' in line
-    assert '--config.out' in line
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_folder_in_the_way_is_refused(folder, tmp_path, capsys):
-    (tmp_path / 'photo2').mkdir()
-    line = refused(capsys, arguments(folder, 'invert.py', tmp_path))
-    assert f'{tmp_path}/photo2 is in the way' in line
-    assert folders(tmp_path) == {'photo2'}
-
-
-def test_result_that_another_run_wrote_meanwhile_is_kept(folder, tmp_path, monkeypatch):
-    write = results.write
-
-    def write_twice(out, source, result):
-        write(out, source, result)
-        write(out, source, result)
-
-    monkeypatch.setattr(results, 'write', write_twice)
-    fields = {'images': folder / 'photos' / 'photo0.png', 'perceptual': 0, 'steps': 1}
-    assert invert.main(arguments(folder, 'invert.py', tmp_path / 'out', **fields)) == 0
-    assert table(tmp_path / 'out')[0]['status'] == 'done'
-
-
 # Images that leave early, and devices that are too small
 
 
@@ -227,7 +179,7 @@ def progress(monkeypatch):
             told[-1][1] += n
             super().update(n)
 
-    monkeypatch.setattr(restoration, 'tqdm', Recorded)
+    monkeypatch.setattr(pipeline, 'tqdm', Recorded)
     return told
 
 
@@ -244,12 +196,21 @@ def test_images_that_converge_leave_early(folder, tmp_path, progress):
 
 
 def test_images_are_written_when_they_are_finished(folder, tmp_path, monkeypatch):
-    """Before the next ones are read."""
-    out, read = tmp_path / 'out', cases.read
+    """While later ones are on their way."""
+    out, run = tmp_path / 'out', pool.run
     there = []
-    monkeypatch.setattr(cases, 'read', lambda *given: there.append(len(folders(out))) or read(*given))
-    assert invert.main(arguments(folder, 'invert.py', out, perceptual=0)) == 0
-    assert there == [0, 0, 2, 2, 4]
+
+    def watched(*given, **options):
+        for turn in run(*given, **options):
+            yield turn
+            deadline = time.monotonic() + 10
+            while len(folders(out)) < len(there) + 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            there.append(len(folders(out)))
+
+    monkeypatch.setattr(pool, 'run', watched)
+    assert invert.main(arguments(folder, 'invert.py', out, perceptual=0, steps=1, batch_size=1)) == 0
+    assert there[0] < 5 and sorted(there) == there
 
 
 class Hungry:

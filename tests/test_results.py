@@ -1,23 +1,25 @@
 """The output folder."""
 
 import json
-import zlib
+import threading
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from mgan_jax import results
-from mgan_jax.sources import Source
+from mgan_jax import presets, results, stores
+from mgan_jax.results import Found, Identity
 
 SETTINGS = {'task': 'reconstruct', 'images': 'a', 'out': 'b', 'batch_size': 1, 'steps': 3, 'pixel': 1.0}
 MACHINE = {'versions': {'jax': '1'}, 'devices': ['cpu']}
+OWN = Identity('the photo', 'these settings')
 
 
 @pytest.fixture
-def source(tmp_path):
-    (tmp_path / 'photo.png').write_bytes(b'the photo')
-    return Source(tmp_path / 'photo.png', 'photo')
+def store(tmp_path):
+    with stores.opened(str(tmp_path / 'out')) as store:
+        yield store
 
 
 def result(**row):
@@ -28,147 +30,211 @@ def result(**row):
     )
 
 
-def contents(folder):
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob('*') if path.is_file()}
+# The configuration
 
 
-def test_start_writes_the_configuration(tmp_path, source):
-    out = tmp_path / 'several' / 'levels'
-    results.start(out, SETTINGS, MACHINE, [source])
-    assert json.loads((out / 'config.json').read_text()) == {'config': SETTINGS, **MACHINE}
-    assert [path.name for path in out.iterdir()] == ['config.json']
-
-
-def test_start_again_changes_nothing(tmp_path, source):
-    out = tmp_path / 'out'
-    results.start(out, SETTINGS, MACHINE, [source])
-    results.write(out, source, result())
-    before = contents(out)
-    results.start(out, SETTINGS, MACHINE, [source])
-    assert contents(out) == before
+def test_start_writes_the_configuration(store):
+    assert results.start(store, SETTINGS, MACHINE) is None
+    assert json.loads(store.read('config.json')) == {'config': SETTINGS, **MACHINE}
+    assert results.start(store, SETTINGS, MACHINE) is None
 
 
 @pytest.mark.parametrize('field', results.NOT_PART_OF_THE_RESULT)
-def test_start_with_other_images_place_or_batches(tmp_path, source, field):
-    results.start(tmp_path / 'out', SETTINGS, MACHINE, [source])
-    results.start(tmp_path / 'out', SETTINGS | {field: 7}, MACHINE, [source])
-    assert json.loads((tmp_path / 'out' / 'config.json').read_text())['config'][field] == 7
+def test_start_with_other_images_place_or_batches(store, field):
+    results.start(store, SETTINGS, MACHINE)
+    assert results.start(store, SETTINGS | {field: 7}, MACHINE) is None
+    assert json.loads(store.read('config.json'))['config'][field] == 7
+    assert results.fingerprint(SETTINGS | {field: 7}, {}) == results.fingerprint(SETTINGS, {})
+
+
+def test_fields_that_are_not_part_of_the_result_are_fields():
+    assert set(results.NOT_PART_OF_THE_RESULT) <= presets.FIELDS.keys()
 
 
 @pytest.mark.parametrize(
     ('change', 'words'),
     [
-        ({'steps': 4}, 'steps 3, and 4 is'),
-        ({'factor': 2}, 'factor None, and 2 is'),
-        ({'pixel': 2.0}, 'pixel 1.0, and 2.0'),
+        ({'steps': 4}, 'steps was 3 and is 4;'),
+        ({'factor': 2}, 'factor was None and is 2;'),
+        ({'pixel': 2.0, 'steps': 4}, 'pixel was 1.0 and is 2.0, steps was 3 and is 4;'),
     ],
 )
-def test_start_with_other_settings_is_refused(tmp_path, source, change, words):
-    out = tmp_path / 'out'
-    results.start(out, SETTINGS, MACHINE, [source])
-    before = contents(out)
-    with pytest.raises(ValueError, match=f'{out} holds results with {words}.*choose another --config.out'):
-        results.start(out, SETTINGS | change, MACHINE, [source])
-    assert contents(out) == before
+def test_start_with_other_settings_says_so(store, change, words):
+    results.start(store, SETTINGS, MACHINE)
+    told = results.start(store, SETTINGS | change, MACHINE)
+    assert told == f'{store.text}: {words} what is there is made again.'
+    assert results.start(store, SETTINGS | change, MACHINE) is None
+    assert results.fingerprint(SETTINGS | change, {}) != results.fingerprint(SETTINGS, {})
 
 
-@pytest.mark.parametrize('text', ['', '{', '[]', '3', 'null', '{"versions": {}}', '{"config": 3}', b'\xff\xfe'])
-def test_damaged_configuration_is_refused(tmp_path, source, text):
-    (tmp_path / 'out').mkdir()
-    (tmp_path / 'out' / 'config.json').write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError, match='config.json is damaged; move .* away or choose another --config.out'):
-        results.start(tmp_path / 'out', SETTINGS, MACHINE, [source])
+@pytest.mark.parametrize('text', [b'', b'{', b'[]', b'3', b'null', b'{"versions": {}}', b'{"config": 3}', b'\xff\xfe'])
+def test_a_damaged_configuration_is_written_anew(store, text):
+    store.write('config.json', text)
+    assert 'its config.json was damaged; what is there is made again' in results.start(store, SETTINGS, MACHINE)
+    assert json.loads(store.read('config.json'))['config'] == SETTINGS
 
 
-def test_a_folder_that_is_no_result_is_refused(tmp_path, source):
-    (tmp_path / 'out' / 'photo').mkdir(parents=True)
-    with pytest.raises(ValueError, match='out/photo is in the way and is no result of this run; move it'):
-        results.start(tmp_path / 'out', SETTINGS, MACHINE, [source])
-    assert not (tmp_path / 'out' / 'config.json').exists()
+def test_the_fingerprint_is_of_weights_and_files_wherever_they_are():
+    weights = {'a': {'kernel': np.arange(6, dtype=np.float32)}, 'scale': np.float32(2)}
+    same = results.fingerprint(SETTINGS, weights)
+    assert same == results.fingerprint(
+        dict(reversed(SETTINGS.items())), {'a': {'kernel': jnp.arange(6.0)}, 'scale': jnp.float32(2)}
+    )
+    prepared = {'a': weights['a'] | {'transformed': np.ones(3)}, 'scale': weights['scale']}
+    assert same == results.fingerprint(SETTINGS, prepared)
+    others = [
+        {'a': {'kernel': np.arange(6, dtype=np.float32)}, 'scale': np.float32(3)},
+        {'a': {'kernel': np.arange(6, dtype=np.float32).reshape(2, 3)}, 'scale': np.float32(2)},
+        {'a': {'kernel': np.arange(6, dtype=np.float32).astype(jnp.bfloat16)}, 'scale': np.float32(2)},
+        {'b': {'kernel': np.arange(6, dtype=np.float32)}, 'scale': np.float32(2)},
+    ]
+    found = {
+        same,
+        results.fingerprint(SETTINGS, weights, b'mask'),
+        results.fingerprint(SETTINGS, weights, b'other mask'),
+    }
+    found |= {results.fingerprint(SETTINGS, other) for other in others}
+    assert len(found) == 3 + len(others)
 
 
-def test_results_without_their_configuration_are_refused(tmp_path, source):
-    out = tmp_path / 'out'
-    results.start(out, SETTINGS, MACHINE, [source])
-    results.write(out, source, result())
-    (out / 'config.json').unlink()
-    with pytest.raises(ValueError, match='is no result of this run'):
-        results.start(out, SETTINGS, MACHINE, [source])
+# A folder per image
 
 
-def test_the_result_of_another_image_is_refused(tmp_path, source):
-    """Two folders may hold files of the same name."""
-    out = tmp_path / 'out'
-    results.start(out, SETTINGS, MACHINE, [source])
-    results.write(out, source, result())
-    (tmp_path / 'moved.png').write_bytes(source.path.read_bytes())
-    results.start(out, SETTINGS, MACHINE, [Source(tmp_path / 'moved.png', 'photo')])
-    (tmp_path / 'other.png').write_bytes(b'another photo')
-    with pytest.raises(ValueError, match='out/photo is the result of another image than .*other.png; choose'):
-        results.start(out, SETTINGS, MACHINE, [Source(tmp_path / 'other.png', 'photo')])
-
-
-def test_a_damaged_result_is_refused(tmp_path, source):
-    out = tmp_path / 'out'
-    results.start(out, SETTINGS, MACHINE, [source])
-    results.write(out, source, result())
-    (out / 'photo' / 'metrics.json').write_text('{"name": "pho')
-    with pytest.raises(ValueError, match='out/photo/metrics.json is damaged; move .*/out/photo away'):
-        results.start(out, SETTINGS, MACHINE, [source])
-
-
-@pytest.mark.parametrize(('below', 'reason'), [('', 'File exists'), ('below', 'Not a directory')])
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path, source, below, reason):
-    (tmp_path / 'file').write_text('text')
-    with pytest.raises(ValueError, match=f'cannot be used: {reason}; choose another --config.out'):
-        results.start(tmp_path / 'file' / below, SETTINGS, MACHINE, [source])
-    assert (tmp_path / 'file').read_text() == 'text'
-
-
-def test_write(tmp_path, source):
-    assert not results.is_done(tmp_path, 'photo')
-    results.write(tmp_path, source, result())
-    assert results.is_done(tmp_path, 'photo')
-    names = {path.name for path in (tmp_path / 'photo').iterdir()}
-    assert names == {'result.png', 'input.png', 'latents.npz', 'metrics.json'}
-    with Image.open(tmp_path / 'photo' / 'result.png') as picture:
+def test_write(store, tmp_path):
+    assert results.find(store, 'photo', OWN) == Found(None, False)
+    results.write(store, 'photo', OWN, result())
+    folder = tmp_path / 'out' / 'photo'
+    assert {path.name for path in folder.iterdir()} == {'result.png', 'input.png', 'latents.npz', 'metrics.json'}
+    with Image.open(folder / 'result.png') as picture:
         assert picture.size == (5, 4)
-    with np.load(tmp_path / 'photo' / 'latents.npz') as arrays:
+    with np.load(folder / 'latents.npz') as arrays:
         assert arrays['latents'].dtype == arrays['alpha'].dtype == np.float32
         assert (arrays['latents'].shape, arrays['alpha'].shape) == ((2, 8), (2, 16))
-    row = json.loads((tmp_path / 'photo' / 'metrics.json').read_text())
-    assert row == result().row | {'crc32': f'{zlib.crc32(b"the photo"):08x}'}
+    row = result().row | {'sha256': 'the photo', 'made_by': 'these settings'}
+    assert json.loads((folder / 'metrics.json').read_text()) == row
+    assert results.find(store, 'photo', OWN) == Found(row, False)
+
+
+@pytest.mark.parametrize('other', [OWN._replace(sha256='another photo'), OWN._replace(made_by='other settings')])
+def test_the_result_of_another_image_or_of_other_settings_is_made_again(store, other):
+    results.write(store, 'photo', OWN, result())
+    assert results.find(store, 'photo', other) == Found(None, True)
+    results.write(store, 'photo', other, result(loss=0.25))
+    assert results.find(store, 'photo', other).row['loss'] == 0.25
+    assert results.find(store, 'photo', OWN) == Found(None, True)
+
+
+def test_what_no_run_has_made_is_in_the_way(store, tmp_path):
+    (tmp_path / 'out' / 'photo').mkdir()
+    (tmp_path / 'out' / 'file').write_text('text')
+    for name in ('photo', 'file'):
+        with pytest.raises(ValueError, match=f'out/{name} is in the way and is no result of a run; move it or choose'):
+            results.find(store, name, OWN)
+
+
+@pytest.mark.parametrize('text', ['', '{"name": "pho', '[]', '3', '{"name": "photo", "crc32": "1234"}'])
+def test_a_damaged_result_is_refused(store, text):
+    store.write('photo/metrics.json', text.encode())
+    with pytest.raises(
+        ValueError, match='out/photo/metrics.json is damaged or of another release; move the folder away'
+    ):
+        results.find(store, 'photo', OWN)
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
-def test_a_folder_appears_whole_or_not_at_all(tmp_path, source, monkeypatch, error):
+def test_a_folder_appears_whole_or_not_at_all(store, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
+    results.write(store, 'old', OWN, result())
     monkeypatch.setattr(np, 'savez', fail)
-    with pytest.raises(error):
-        results.write(tmp_path / 'out', source, result())
-    assert list((tmp_path / 'out').iterdir()) == []
+    for name in ('new', 'old'):
+        with pytest.raises(error):
+            results.write(store, name, OWN._replace(sha256='another'), result())
+    assert not store.exists('new') and results.find(store, 'old', OWN).row
+    assert list(store.work.iterdir()) == []
 
 
-def test_table(tmp_path, source):
-    """Rows in the order of the names; what is neither done nor failed has none."""
-    for name in ('b', 'a'):
-        results.write(tmp_path, source._replace(name=name), result(name=name, psnr={'a': 1.5, 'b': 2.5}[name]))
-    rows = results.write_table(tmp_path, ['b', 'c', 'a', 'd'], {'c': 'no, "nothing"\nat all', 'a': 'done since'})
-    assert [row['name'] for row in rows] == ['b', 'c', 'a']
-    assert (tmp_path / 'metrics.csv').read_text() == (
+# The table
+
+
+def test_rows_from_many_threads_come_in_the_order_of_the_list(store):
+    rows = results.rows(store)
+    threads = [threading.Thread(target=rows.add, args=(place, result(name=f'photo{place}').row)) for place in range(30)]
+    for thread in reversed(threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results.write_table(store) == []  # nothing is finished yet
+    rows.finish()
+    assert [row['name'] for row in results.write_table(store)] == [f'photo{place}' for place in range(30)]
+
+
+def test_table(store):
+    rows = results.rows(store)
+    rows.add(4, result(name='b', psnr=2.5, sha256='x').row)
+    rows.add(0, {'name': 'c', 'status': 'no, "nothing"\nat all'})
+    rows.finish()
+    results.write_table(store)
+    assert store.read('metrics.csv').decode() == (
         'name,status,loss,psnr,ssim,lpips,input_psnr,steps,seconds\n'
-        'b,done,0.5,2.5,,,,3,0.1\n'
         'c,"no, ""nothing""\nat all",,,,,,,\n'
-        'a,done,0.5,1.5,,,,3,0.1\n'
+        'b,done,0.5,2.5,,,,3,0.1\n'
     )
 
 
-def test_the_same_table_is_not_written_again(tmp_path):
-    results.write_table(tmp_path, ['a'], {'a': 'unreadable'})
-    before = contents(tmp_path)
-    results.write_table(tmp_path, ['a'], {'a': 'unreadable'})
-    assert contents(tmp_path) == before
-    results.write_table(tmp_path, ['a'], {'a': 'unreadable still'})
-    assert contents(tmp_path) != before
+def test_the_same_table_is_not_written_again(store, tmp_path):
+    written = []
+    for reason in ('unreadable', 'unreadable', 'unreadable still'):
+        rows = results.rows(store)
+        rows.add(0, {'name': 'a', 'status': reason})
+        rows.finish()
+        results.write_table(store)
+        written.append((tmp_path / 'out' / 'metrics.csv').stat().st_mtime_ns)
+    assert written[0] == written[1] != written[2]
+
+
+def test_the_last_process_makes_the_whole_table(tmp_path):
+    out = str(tmp_path)
+    with stores.opened(out, 0, 2) as one, stores.opened(out, 1, 2) as two, stores.opened(out, 2, 3) as stale:
+        for store, places in ((one, (0, 2)), (two, (1, 3)), (stale, (2,))):
+            rows = results.rows(store)
+            for place in places:
+                rows.add(place, result(name=f'{store.own}/{place}').row)
+            if store is not two:
+                rows.finish()
+        assert [row['place'] for row in results.write_table(one)] == [0, 2]
+        rows.finish()  # not of `two`
+        assert [row['place'] for row in results.write_table(one)] == [0, 2]
+        late = results.rows(two)
+        for place in (3, 1):
+            late.add(place, result(name='late').row)
+        late.finish()
+        assert [row['place'] for row in results.write_table(two)] == [0, 1, 2, 3]
+
+
+def test_a_process_that_finishes_while_another_writes_the_table(tmp_path):
+    """The slower one sees that its table has been overtaken."""
+    with stores.opened(str(tmp_path), 0, 2) as one, stores.opened(str(tmp_path), 1, 2) as two:
+        for store, place in ((one, 0), (two, 1)):
+            rows = results.rows(store)
+            rows.add(place, result(name=f'photo{place}').row)
+            if store is one:
+                rows.finish()
+
+        def write(name, content):
+            if not two.exists(f'{two.own}/rows.jsonl'):
+                rows.finish()
+                results.write_table(two)
+            one.write(name, content)
+
+        assert len(results.write_table(one._replace(write=write))) == 2
+        assert one.read('metrics.csv').count(b'\n') == 3
+
+
+def test_a_new_run_forgets_the_rows_of_the_one_before(store):
+    for place in range(2):
+        rows = results.rows(store)
+        rows.add(place, result().row)
+        rows.finish()
+    assert [row['place'] for row in results.write_table(store)] == [1]

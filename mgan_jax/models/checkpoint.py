@@ -12,8 +12,8 @@ __all__ = ['local_only', 'ocp']
 
 def local_only() -> 'ocp.Context':
     """A context in which Orbax saves and loads for this process alone, and waits for no other one of a distributed run."""
-    own = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f'process{own}'
-    )
-    return ocp.Context(multiprocessing_options=alone)
+    own, context = jax.process_index(), ocp.Context()
+    context.multiprocessing.primary_host = own
+    context.multiprocessing.active_processes = {own}
+    context.multiprocessing.barrier_sync_key_prefix = f'process{own}'
+    return context
