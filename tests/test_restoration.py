@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+import time
 import zlib
 
 import jax
@@ -13,7 +15,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from mgan_jax import (
-    cases,
     composition,
     images,
     inversion,
@@ -23,9 +24,10 @@ from mgan_jax import (
     metrics,
     models,
     networks,
+    pipeline,
+    pool,
     presets,
     restoration,
-    results,
     tasks,
 )
 from mgan_jax.models import stylegan2
