@@ -109,7 +109,7 @@ def restore(job: Job, out: Path) -> dict[str, str]:
 def _read(job: Job, todo: list[sources.Source], failed: dict[str, str], bar: tqdm) -> Iterator[pool.Entry]:
     for source in todo:
         try:
-            case = cases.read(source, job.generator, job.settings)
+            case = cases.read(source, sources.load(source), job.generator, job.settings)
         except (ValueError, OSError) as error:
             failed[source.name] = sentence(error)
             bar.update(job.settings['steps'])

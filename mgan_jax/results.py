@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mgan_jax import files, images
+from mgan_jax import files, images, sources
 from mgan_jax.sources import Source
 
 COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'lpips', 'input_psnr', 'steps', 'seconds')
@@ -27,14 +27,14 @@ class Result(NamedTuple):
     row: dict
 
 
-def start(out: Path, settings: dict, machine: dict, sources: Iterable[Source]) -> None:
+def start(out: Path, settings: dict, machine: dict, found: Iterable[Source]) -> None:
     """Writes config.json. ValueError if the folder cannot be written, or holds something else than results of this run."""
     path = out / 'config.json'
     try:
         started = path.exists()
         if started:
             _require_same(out, _read(path, 'config', dict)['config'], settings)
-        for source in sources:
+        for source in found:
             _require_own(out, source, started)
         _write(path, json.dumps({'config': settings, **machine}, indent=2) + '\n')
     except OSError as error:
@@ -62,11 +62,11 @@ def _require_own(out: Path, source: Source, started: bool) -> None:
             f'{folder} is in the way and is no result of this run; move it or choose another --config.out.'
         )
     if _read(folder / 'metrics.json', 'crc32', str)['crc32'] != _checksum(source):
-        raise ValueError(f'{folder} is the result of another image than {source.path}; choose another --config.out.')
+        raise ValueError(f'{folder} is the result of another image than {source.title}; choose another --config.out.')
 
 
 def _checksum(source: Source) -> str:
-    return f'{zlib.crc32(source.path.read_bytes()):08x}'
+    return f'{zlib.crc32(sources.load(source)):08x}'
 
 
 def _read(path: Path, key: str, kind: type) -> dict:

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ MACHINE = {'versions': {'jax': '1'}, 'devices': ['cpu']}
 @pytest.fixture
 def source(tmp_path):
     (tmp_path / 'photo.png').write_bytes(b'the photo')
-    return Source(tmp_path / 'photo.png', 'photo')
+    return Source(str(tmp_path / 'photo.png'), 'photo')
 
 
 def result(**row):
@@ -101,11 +102,11 @@ def test_the_result_of_another_image_is_refused(tmp_path, source):
     out = tmp_path / 'out'
     results.start(out, SETTINGS, MACHINE, [source])
     results.write(out, source, result())
-    (tmp_path / 'moved.png').write_bytes(source.path.read_bytes())
-    results.start(out, SETTINGS, MACHINE, [Source(tmp_path / 'moved.png', 'photo')])
+    (tmp_path / 'moved.png').write_bytes(Path(source.path).read_bytes())
+    results.start(out, SETTINGS, MACHINE, [Source(str(tmp_path / 'moved.png'), 'photo')])
     (tmp_path / 'other.png').write_bytes(b'another photo')
     with pytest.raises(ValueError, match='out/photo is the result of another image than .*other.png; choose'):
-        results.start(out, SETTINGS, MACHINE, [Source(tmp_path / 'other.png', 'photo')])
+        results.start(out, SETTINGS, MACHINE, [Source(str(tmp_path / 'other.png'), 'photo')])
 
 
 def test_a_damaged_result_is_refused(tmp_path, source):
