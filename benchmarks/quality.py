@@ -93,7 +93,7 @@ def _measure(
 
 def curve_of(job: restoration.Job, chosen: list[sources.Source], looks: list[int]) -> tuple[dict, float]:
     """{steps: {'loss': [..], 'psnr': [..]}} of the iterate that would be kept, and seconds for an image and a step."""
-    found = [cases.read(source, job.generator, job.settings) for source in chosen]
+    found = [cases.read(source, sources.load(source), job.generator, job.settings) for source in chosen]
     number = np.array([case.number for case in found], np.uint32)
     observation = jax.tree.map(lambda *rows: np.concatenate(rows), *[case.observation for case in found])
     targets = np.concatenate([case.target for case in found])

@@ -1,9 +1,11 @@
 """From an image file to what an inversion starts from: the observation and, where it is known, the target."""
 
+import contextlib
 import zlib
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mgan_jax import images, masks, tasks
@@ -43,16 +45,33 @@ def make_task(settings: dict, mask: np.ndarray = NO_HOLE, noise: np.ndarray | No
     raise ValueError(f"task '{settings['task']}' is given; reconstruct, super_resolve, colorize, inpaint or denoise.")
 
 
-def read(source: Source, generator: Generator, settings: dict) -> Case:
-    """Reads an image file and degrades it as the task says. ValueError with one sentence if it cannot be used."""
+def read(source: Source, content: bytes, generator: Generator, settings: dict) -> Case:
+    """Decodes the content of an image file and degrades the image as the task says, in any number of threads.
+
+    The arithmetic is done by the host, so that nothing waits before or behind a step on an accelerator, and an image's case
+    is the same whatever the accelerator. ValueError with one sentence if the content cannot be used.
+    """
+    with _on_the_host():
+        return _read(source, content, generator, settings)
+
+
+def _on_the_host() -> contextlib.AbstractContextManager:
+    """For this thread. JAX has a CPU beside any accelerator, unless JAX_PLATFORMS leaves it out."""
+    try:
+        return jax.default_device(jax.local_devices(backend='cpu')[0])
+    except RuntimeError:
+        return contextlib.nullcontext()
+
+
+def _read(source: Source, content: bytes, generator: Generator, settings: dict) -> Case:
     low_res = settings.get('low_res', False)
     height, width = generator.image_size
     shrunk = settings['factor'] if low_res else 1
-    photo = images.read(source.path, (height // shrunk, width // shrunk))
+    photo = images.develop(content, source.title, (height // shrunk, width // shrunk))
     number = zlib.crc32(photo.pixels.tobytes())
     pixels = photo.pixels[None]  # [1 H W 3]
     if generator.image_channels == 1:
-        pixels = np.asarray(tasks.gray(jax.device_put(pixels)))
+        pixels = np.asarray(tasks.gray(jnp.asarray(pixels)))
     if low_res:
         return Case(source, pixels, _enlarged(pixels, generator.image_size), None, number)
     observation = jax.device_get(_task_of(number, pixels, settings).degrade(pixels))
@@ -82,4 +101,4 @@ def _enlarged(pixels: Any, size: tuple[int, int]) -> np.ndarray:
     """Bicubic enlargement, [1 h w C] -> [1 H W C]."""
     if pixels.shape[1:3] == size:
         return pixels
-    return np.clip(jax.image.resize(pixels, (1, *size, pixels.shape[-1]), 'cubic'), -1, 1)
+    return np.clip(np.asarray(jax.image.resize(pixels, (1, *size, pixels.shape[-1]), 'cubic')), -1, 1)

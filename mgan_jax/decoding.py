@@ -1,14 +1,20 @@
 """What image files hold, whatever their kind: decoded, upright, in the precision that they were stored in."""
 
+import contextlib
+import io
 import os
 import re
+import stat
+import threading
 import warnings
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin
 
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'TIFF', 'PPM')  # what Pillow may try; a file is read by its content
+LARGEST = 2**31  # bytes of a file, since all of it is read into the memory
 WANTED = 'PNG, JPEG, WebP, BMP, TIFF or PPM'
 
 
@@ -20,25 +26,70 @@ class Raster(NamedTuple):
     alpha: np.ndarray | None  # uint8 [H W 1], 255 is opaque; None where the file has no transparency
 
 
-def decode(path: str | os.PathLike) -> Raster:
-    """Decodes an image file's first image and turns it upright. Raises ValueError as `read` does."""
+def contents(path: str | os.PathLike) -> bytes:
+    """The content of a local file. ValueError with one sentence if it cannot be read."""
     try:
-        file = open(path, 'rb')  # noqa: SIM115 - closed below
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f'{path} is no file: name an image file that can be read')
+        if status.st_size > LARGEST:
+            raise ValueError(f'{path} has {status.st_size:,} bytes, {LARGEST:,} is the limit: make it smaller first')
+        with open(path, 'rb') as file:
+            return file.read()
     except OSError as error:
         raise ValueError(f'{path} cannot be opened ({error.strerror}): name an image file that can be read') from error
-    with file, warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        warnings.simplefilter('error', Image.DecompressionBombWarning)
+
+
+def decode(content: bytes, title: str) -> Raster:
+    """Decodes the first image of a file's content and turns it upright; in any number of threads.
+
+    title: what the file is called in errors. Raises ValueError as `images.read` does.
+    """
+    with _quiet():
         try:
-            image = Image.open(file, formats=FORMATS)
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            _require_few_pixels(image)
             layout = image.tile[0].args if image.tile else None  # gone after loading
             image.load()
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             limit = f'{Image.MAX_IMAGE_PIXELS:,} pixels'
-            raise ValueError(f'{path} has more pixels than the limit of {limit}: make it smaller first') from error
+            raise ValueError(f'{title} has more pixels than the limit of {limit}: make it smaller first') from error
         except Exception as error:  # for a damaged file decoders raise almost anything
-            raise ValueError(_complaint(path, file, error)) from error
-        return _raster(path, _upright(image), layout)
+            raise ValueError(_complaint(title, content, error)) from error
+        return _raster(title, _upright(image), layout)
+
+
+def _require_few_pixels(image: Image.Image) -> None:
+    """Pillow itself only warns of images between its limit and twice as many pixels."""
+    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError
+
+
+_counting = threading.Lock()
+_quiet_now: dict[str, Any] = {'threads': 0, 'filter': None}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Ignores what Pillow warns of while any thread is in here.
+
+    `warnings.catch_warnings` puts back all filters of the process as they were, and in several threads the wrong ones; this
+    adds a filter for Pillow when the first thread enters, and takes that one away when the last leaves.
+    """
+    filters: Any
+    with _counting:
+        _quiet_now['threads'] += 1
+        if _quiet_now['threads'] == 1:
+            warnings.filterwarnings('ignore', module=r'PIL\.')
+            _quiet_now['filter'] = warnings.filters[0]
+    try:
+        yield
+    finally:
+        with _counting:
+            _quiet_now['threads'] -= 1
+            filters = warnings.filters
+            if not _quiet_now['threads'] and _quiet_now['filter'] in filters:  # unless somebody else took it away
+                filters.remove(_quiet_now['filter'])
 
 
 _TURNS = {
@@ -121,6 +172,8 @@ _SIGNATURES = (
     (rb'%PDF', 'a PDF document'),
     (rb'%!PS', 'a PostScript document'),
     (rb'PK\x03\x04', 'a zip archive'),
+    (rb'\x1f\x8b', 'a gzip archive'),
+    (rb'.{257}ustar', 'a tar archive'),
     (rb'\x93NUMPY', 'a NumPy array'),
     (rb'version https://git-lfs', 'a Git LFS pointer'),
     (rb'(?i)\s*(<!doctype html|<html)', 'an HTML page'),
@@ -129,10 +182,9 @@ _SIGNATURES = (
 )
 
 
-def _complaint(path, file, error: Exception) -> str:
+def _complaint(path, content: bytes, error: Exception) -> str:
     """One sentence on what a file is that does not decode."""
-    file.seek(0)
-    head = file.read(512)
+    head = content[:512]
     looks = next((kind for magic, kind in _SIGNATURES if re.match(magic, head, re.DOTALL)), 'no known kind of file')
     if ' ' in looks:
         return f'{path} looks like {looks}, a {WANTED} image is wanted: convert it or give another file'

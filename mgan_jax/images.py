@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mgan_jax.decoding import Raster, decode
+from mgan_jax.decoding import Raster, contents, decode
 
 
 class Photo(NamedTuple):
@@ -32,7 +32,12 @@ def read(path: str | os.PathLike, size: tuple[int, int] | int | None = None) -> 
         ValueError: the file is missing, no image, damaged, of more pixels than Pillow's limit, or of a kind with no
             defined range (signed or 32-bit integers, floats outside [0, 1], Lab colours).
     """
-    raster = decode(path)
+    return develop(contents(path), os.fspath(path), size)
+
+
+def develop(content: bytes, title: str, size: tuple[int, int] | int | None = None) -> Photo:
+    """As `read`, of the content of an image file that errors call `title`; in any number of threads."""
+    raster = decode(content, title)
     grey = _is_grey(raster)
     if size is not None:
         size = _checked(size)

@@ -74,7 +74,7 @@ def read(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: the file does not decode, or has no hole or nothing else at this size.
     """
-    raster = decoding.decode(path)
+    raster = decoding.decode(decoding.contents(path), os.fspath(path))
     light = raster.colour.astype(np.float32).mean(axis=-1, keepdims=True) / np.float32(raster.white)
     if raster.alpha is not None and (raster.alpha < 255).any():
         shown = raster.colour[raster.alpha[..., 0] > 0]

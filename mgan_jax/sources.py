@@ -1,116 +1,132 @@
-"""Which image files a run takes: finding them, and naming their results."""
+"""Which images a run takes: finding them, naming their results, and reading what they hold.
 
-import glob
-import itertools
+An image is a file, here or behind a URL, or a member of a tar file, which is read in place.
+"""
+
+import contextlib
 import os
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff', '.ppm', '.pgm', '.pbm', '.pnm')  # in a folder
-BUNDLED = 'bundled'
-RESERVED = ('metrics.csv', 'config.json', 'report.html')  # written beside the result folders
+from mgan_jax import decoding, listing, naming, remote, shards, streams
+from mgan_jax.errors import sentence
+
+INDEXERS = 8  # tar files that are looked through at once
 
 
 class Source(NamedTuple):
-    """An image file, and the name of its result folder."""
+    """An image, and the name of its result folder.
 
-    path: Path
+    path: of its file, or a URL; or of the tar file in which it is `member`, `size` bytes from `offset` on.
+    """
+
+    path: str
     name: str
+    member: str = ''
+    offset: int = 0
+    size: int = 0
+
+    @property
+    def title(self) -> str:
+        """What users are told of it: 'folder/a.png', 'folder/shard.tar/a.png'."""
+        return f'{self.path}/{self.member}' if self.member else self.path
 
 
 def find(spec: str | os.PathLike | Sequence[str | os.PathLike], bundled: Path | None = None) -> list[Source]:
-    """The image files that `spec` names, in its order, each once.
+    """The images that `spec` names, in its order, each once.
 
     Args:
-        spec: a file, a folder (its image files, sorted, hidden ones skipped, subfolders not searched), a glob (sorted,
-            `**` goes through subfolders), or several of them in a sequence or in one string separated by commas. What
-            exists as a whole is never split, and a path that exists is not taken for a glob. Nothing, or the word
-            'bundled', stands for the folder `bundled`.
+        spec: a file; a folder (its image and tar files, sorted, hidden ones skipped, subfolders not searched); a glob (the
+            same of what it matches, `**` goes through subfolders); a tar file (its regular members with the name of an
+            image, in its order); a list, .txt or .lst (a path or URL of an image or tar file on each line, relative to the
+            list's folder; blank lines and those that begin with # are skipped); a URL of any of these; or several in a
+            sequence or in one string separated by commas. What exists as a whole is never split, and a path that exists is
+            not taken for a glob. Nothing, or the word 'bundled', stands for the folder `bundled`.
         bundled: the folder of images that come with the library, if there is one.
 
     Returns:
-        Sources with names that differ even where case is ignored and that never equal a name in RESERVED: the file's
-        stem where only one file has it, else made from the extension and the parent folders ('a-png', 'x-1',
-        'x-1-png').
+        Sources with the names that `naming.names` gives them; a tar file counts as a folder.
 
     Raises:
-        ValueError: a file is missing, or a folder or glob holds no image.
+        ValueError: a file is missing, a list or tar file is unusable, or there is no image where some are wanted.
     """
-    paths = [path for item in _items(spec) for path in _expand(item, bundled)]
-    once: dict[Path, Path] = {}
-    for path in paths:
-        once.setdefault(path.resolve(), path)
-    return [Source(path, name) for path, name in zip(once.values(), _names(list(once.values())), strict=True)]
+    try:
+        found = _looked_into(listing.paths(spec, bundled))
+    except OSError as error:
+        raise ValueError(sentence(error)) from error
+    names = naming.names([_place(source) for source in found])
+    for index, name in enumerate(names):
+        found[index] = found[index]._replace(name=name)
+    return found
 
 
-def _items(spec) -> list[str]:
-    if not isinstance(spec, str | os.PathLike):
-        return [text for text in map(os.fspath, spec or ()) if text.strip()] or [BUNDLED]
-    text = os.fspath(spec)
-    whole = os.path.expanduser(text)
-    if os.path.exists(whole) or (glob.has_magic(whole) and glob.glob(whole, recursive=True)):
-        return [text]
-    return [part.strip() for part in text.split(',') if part.strip()] or [BUNDLED]
+def load(source: Source) -> bytes:
+    """The content of an image's file. ValueError with one sentence if it cannot be read."""
+    if source.member:
+        content = _part(source)
+        if len(content) < source.size:
+            raise ValueError(f'{source.path} ends before its member {source.member} does: copy it again')
+        return content
+    return remote.read(source.path) if remote.is_remote(source.path) else decoding.contents(source.path)
 
 
-def _expand(item: str, bundled: Path | None) -> list[Path]:
-    """The files of one part of a specification."""
-    path = Path(os.path.expanduser(item))
-    if item == BUNDLED and not path.exists():
-        if bundled is None:
-            raise ValueError('no images are named and none are bundled here: give an image file, a folder or a glob')
-        path = Path(bundled)
-    if path.is_dir():
-        hits = [hit for hit in path.iterdir() if not hit.name.startswith('.')]
-    elif path.exists():
-        return [path]
-    elif glob.has_magic(item):
-        hits = [Path(hit) for hit in glob.glob(str(path), recursive=True)]
-    else:
-        raise ValueError(f'{item} does not exist: give an image file, a folder or a glob')
-    hits = sorted(hit for hit in hits if hit.suffix.lower() in EXTENSIONS and hit.is_file())
-    if not hits:
-        where = f'the folder {path} holds' if path.is_dir() else f'the glob {item} matches'
-        raise ValueError(f'{where} no image: give files whose names end in {", ".join(EXTENSIONS)}')
-    return hits
+def _part(source: Source) -> bytes:
+    if remote.is_remote(source.path):
+        return remote.read(source.path, source.offset, source.size)
+    try:
+        with open(source.path, 'rb') as file:
+            file.seek(source.offset)
+            return file.read(source.size)
+    except OSError as error:
+        raise ValueError(f'{source.path} cannot be opened ({error.strerror}): bring it back') from error
 
 
-def _names(paths: list[Path]) -> list[str]:
-    """A folder name for each path; files that share a stem are told apart in the same way."""
-    groups: dict[str, list[int]] = {}
-    for index, path in enumerate(paths):
-        groups.setdefault(_key(_clean(path.stem)), []).append(index)
-    names, taken = [''] * len(paths), {_key(name) for name in RESERVED}
-    for members in sorted(groups.values(), key=len):  # a stem that is alone comes first, and keeps its name
-        for attempt in _attempts([paths[index] for index in members]):
-            keys = {_key(name) for name in attempt}
-            if len(keys) == len(members) and not keys & taken:
-                break
-        taken |= keys
-        for index, name in zip(members, attempt, strict=True):
-            names[index] = name
-    return names
+def _looked_into(paths: list[str]) -> list[Source]:
+    """Sources without names: tar files give way to their members."""
+    tars = [path for path in paths if path.lower().endswith(listing.SHARD)]
+    found: list[Source] = []
+    with contextlib.closing(streams.ahead(_members, tars, workers=INDEXERS, depth=2 * INDEXERS)) as stream:
+        for path in paths:
+            if not path.lower().endswith(listing.SHARD):
+                found.append(Source(path, ''))
+                continue
+            outcome = next(stream)
+            if outcome.error is not None:
+                raise outcome.error
+            found.extend(outcome.value)
+    return found
 
 
-def _attempts(paths: list[Path]) -> Iterator[list[str]]:
-    """Ever longer names for files with the same stem; numbers when folders do not tell them apart."""
-    full = [Path(os.path.abspath(path)) for path in paths]
-    for depth in range(max(len(path.parts) for path in full) - 1):
-        plain = ['-'.join([*path.parts[1:][-depth - 1 : -1], _clean(path.stem)]) for path in full]
-        yield [_clean(name) for name in plain]
-        yield [_clean(name + path.suffix.replace('.', '-')) for name, path in zip(plain, full, strict=True)]
-    for start in itertools.count(1):
-        yield [f'{_clean(path.stem)}-{start + i}' for i, path in enumerate(full)]
+def _members(path: str) -> list[Source]:
+    """The images in a tar file; of several with the same name the last, which is the one that counts in tar files."""
+    with _pieces(path) as (read, length):
+        found = {
+            member.name: Source(path, '', *member)
+            for member in shards.members(path, read, length)
+            if member.name.lower().endswith(listing.EXTENSIONS) and not listing.is_hidden(member.name)
+        }
+    if not found:
+        raise ValueError(
+            f'the tar file {path} holds no image: give one with files that end in {", ".join(listing.EXTENSIONS)}'
+        )
+    return list(found.values())
 
 
-def _clean(name: str) -> str:
-    """A name that any file system takes for a folder, at most 160 bytes, never hidden."""
-    name = re.sub(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]', '_', unicodedata.normalize('NFC', name))
-    return name.encode()[:160].decode(errors='ignore').strip('. ') or 'image'
+@contextlib.contextmanager
+def _pieces(path: str) -> Iterator[tuple[shards.Read, int]]:
+    if remote.is_remote(path):
+        with remote.pieces(path) as pieces:
+            yield pieces
+        return
+    with open(path, 'rb') as file:
+
+        def read(offset: int, size: int) -> bytes:
+            file.seek(offset)
+            return file.read(size)
+
+        yield read, file.seek(0, os.SEEK_END)
 
 
-def _key(name: str) -> str:
-    return unicodedata.normalize('NFC', name.casefold())
+def _place(source: Source) -> str:
+    return source.title if remote.is_remote(source.path) else os.path.abspath(source.title)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from mgan_jax import images
+from mgan_jax import decoding, images, streams
 from tests.image_files import RNG, colours, png, same, save, scaled
 
 # Formats and modes
@@ -367,6 +367,8 @@ def test_the_first_frame_is_read(tmp_path, name):
         (b'%PDF-1.7', 'a PDF document'),
         (b'%!PS-Adobe-3.0 EPSF-3.0', 'a PostScript document'),
         (b'PK\x03\x04', 'a zip archive'),
+        (b'\x1f\x8b\x08', 'a gzip archive'),
+        (b'\0' * 257 + b'ustar', 'a tar archive'),
         (b'version https://git-lfs.github.com/spec/v1', 'a Git LFS pointer'),
         (bytes(range(256)), 'no known kind of file'),
     ],
@@ -438,8 +440,18 @@ def test_too_many_pixels_are_refused(tmp_path, monkeypatch, limit):
 def test_missing_files_and_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match='none.png cannot be opened .No such file'):
         images.read(tmp_path / 'none.png')
-    with pytest.raises(ValueError, match='cannot be opened .Is a directory'):
+    with pytest.raises(ValueError, match='is no file: name an image file'):
         images.read(tmp_path)
+
+
+def test_pipes_and_huge_files_are_not_read(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / 'pipe.png')  # whoever opens it waits for a writer
+    with pytest.raises(ValueError, match='pipe.png is no file'):
+        images.read(tmp_path / 'pipe.png')
+    path = save(tmp_path / 'a.png', colours())
+    monkeypatch.setattr(decoding, 'LARGEST', 10)
+    with pytest.raises(ValueError, match='bytes, 10 is the limit: make it smaller'):
+        images.read(path)
 
 
 def test_no_warning_leaks_and_filters_are_restored(tmp_path):
@@ -451,6 +463,26 @@ def test_no_warning_leaks_and_filters_are_restored(tmp_path):
         images.read(path)
         warnings.warn('still seen', stacklevel=1)
     assert [str(w.message) for w in caught] == ['still seen']
+
+
+def test_threads_read_what_one_thread_reads(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text('note', 'x' * 1000)
+    exif = Image.Exif()
+    exif[274] = 6
+    paths = [save(tmp_path / f'a.{suffix}', colours(40, 30), **options) for suffix, options in FULL.items()]
+    paths += [save(tmp_path / 'b.png', colours(), pnginfo=text), save(tmp_path / 'b.jpg', colours(16, 32), exif=exif)]
+    damaged = tmp_path / 'damaged.png'
+    damaged.write_bytes(paths[0].read_bytes()[:-60])
+    expected = [images.read(path, 8).pixels for path in paths]
+    before = list(warnings.filters)
+    items = [*range(len(paths)), -1] * 20
+    for outcome in streams.ahead(lambda i: images.read([*paths, damaged][i], 8), items, workers=4, depth=8):
+        if outcome.item < 0:
+            assert 'damaged' in str(outcome.error)
+        else:
+            np.testing.assert_array_equal(outcome.value.pixels, expected[outcome.item])
+    assert list(warnings.filters) == before
 
 
 def test_files_are_closed(tmp_path):

@@ -196,5 +196,5 @@ def test_files_that_are_no_images_are_refused(tmp_path):
     (tmp_path / 'a.png').write_text('words')
     with pytest.raises(ValueError, match=r'a\.png looks like a text file'):
         parse(str(tmp_path / 'a.png'))
-    with pytest.raises(ValueError, match='Is a directory'):
+    with pytest.raises(ValueError, match='is no file'):
         parse(str(tmp_path))

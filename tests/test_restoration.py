@@ -3,7 +3,6 @@
 import json
 import shutil
 import time
-import time
 import zlib
 
 import jax
