@@ -5,8 +5,9 @@ import functools
 import hashlib
 import os
 import sys
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
@@ -73,7 +74,8 @@ class Work(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What the stages of a running job share. counts: see `restore`."""
+    """What the stages of a running job share. counts: see `restore`, changed by `_count`; read: an item for each image that
+    waits for the device."""
 
     job: Job
     store: Store
@@ -82,6 +84,8 @@ class Line(NamedTuple):
     bar: tqdm
     diary: journal.Journal
     stop: Callable[[], bool]
+    read: deque
+    lock: threading.Lock
 
 
 def restore(
@@ -103,7 +107,7 @@ def restore(
         stack.callback(rows.finish)  # when all else has ended
         total = steps * len(job.sources)
         bar = stack.enter_context(tqdm(total=total, disable=None, dynamic_ncols=True, bar_format=BAR))
-        line = Line(job, store, rows, counts, bar, diary, stop)
+        line = Line(job, store, rows, counts, bar, diary, stop, deque(), threading.Lock())
         write = stack.enter_context(streams.behind(workers=THREADS, depth=_depth(job)))
         save = stack.enter_context(streams.behind(workers=1, depth=1))
         entries = stack.enter_context(contextlib.closing(_entries(line, _saved(line))))
@@ -152,10 +156,11 @@ def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Generator[pool
             if line.stop():
                 return
             if isinstance(value, Work):
+                line.read.pop()
                 start = programs.Start(np.array([value.case.number], np.uint32), value.case.observation)
                 yield pool.Entry(value, start, saved.pop(value.identity, None))
             elif value is not None:
-                line.counts['skipped'] += 1
+                _count(line, skipped=1)
                 line.bar.total -= line.job.settings['steps']
                 line.rows.add(place, value)
             elif isinstance(error, ValueError | OSError):
@@ -173,7 +178,9 @@ def _look(line: Line, item: tuple[int, Source]) -> Work | dict:
     found = results.find(line.store, source.name, identity)
     if found.row is not None:
         return found.row
-    return Work(place, cases.read(source, content, line.job.generator, line.job.settings), identity, found.again)
+    case = cases.read(source, content, line.job.generator, line.job.settings)
+    line.read.append(None)
+    return Work(place, case, identity, found.again)
 
 
 def _depth(job: Job) -> int:
@@ -197,13 +204,13 @@ def _write(line: Line, image: pool.Image) -> None:
         _fail(line, work.place, work.case.source, error)
     else:
         line.rows.add(work.place, result.row)
-        line.counts.update(done=1, again=work.again)
+        _count(line, done=1, again=work.again)
         line.diary.tell('done', again=work.again, **result.row)
 
 
 def _fail(line: Line, place: int, source: Source, error: Exception) -> None:
     reason = sentence(error)
-    line.counts['failed'] += 1
+    _count(line, failed=1)
     line.rows.add(place, {'name': source.name, 'status': reason})
     line.diary.tell('failed', name=source.name, reason=reason)
 
@@ -251,6 +258,11 @@ def _on_its_way(slot: pool.Slot) -> checkpoints.Saved:
 # What is told meanwhile
 
 
+def _count(line: Line, **more: int) -> None:
+    with line.lock:
+        line.counts.update(more)
+
+
 def _reporter(line: Line, writing: streams.Behind) -> Callable[[pool.Turn], None]:
     """report(turn): to the progress bar and to the journal."""
     began, steps = time.monotonic(), line.job.settings['steps']
@@ -282,6 +294,7 @@ def _look_at(line: Line, turn: pool.Turn, seconds: float, computing: float, unwr
         advanced=line.bar.n / line.job.settings['steps'],
         working=computing,
         loss=float(np.mean([image.loss for image in turn.images])),
+        read=len(line.read),
         unwritten=unwritten,
         **counts,
     )

@@ -101,12 +101,13 @@ def test_a_stop_is_seen_within_a_turn(folder, tmp_path, monkeypatch):
         return update(*given, **options)
 
     monkeypatch.setattr(pool.inversion, 'advance', stopped)
-    assert run(folder, tmp_path, steps=100) == 75
+    out, expected = tmp_path / 'out', tmp_path / 'expected'
+    assert run(folder, out, steps=100) == 75
     assert len(calls) == 13
     monkeypatch.undo()
-    assert run(folder, tmp_path, steps=100) == 0
-    assert run(folder, tmp_path / 'expected', steps=100) == 0
-    require_same_results(tmp_path, tmp_path / 'expected', PHOTOS)
+    assert run(folder, out, steps=100) == 0
+    assert run(folder, expected, steps=100) == 0
+    require_same_results(out, expected)
 
 
 def test_a_second_signal_ends_at_once(folder, tmp_path, monkeypatch, capsys):
