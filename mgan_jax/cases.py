@@ -51,11 +51,11 @@ def read(source: Source, content: bytes, generator: Generator, settings: dict) -
     The arithmetic is done by the host, so that nothing waits before or behind a step on an accelerator, and an image's case
     is the same whatever the accelerator. ValueError with one sentence if the content cannot be used.
     """
-    with _on_the_host():
+    with on_the_host():
         return _read(source, content, generator, settings)
 
 
-def _on_the_host() -> contextlib.AbstractContextManager:
+def on_the_host() -> contextlib.AbstractContextManager:
     """For this thread. JAX has a CPU beside any accelerator, unless JAX_PLATFORMS leaves it out."""
     try:
         return jax.default_device(jax.local_devices(backend='cpu')[0])

@@ -11,24 +11,21 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from mgan_jax import (
     cases,
     checkpoints,
-    composition,
     journal,
-    metrics,
     models,
+    outcomes,
     pool,
     programs,
     progress,
     results,
     sources,
     streams,
-    tasks,
 )
 from mgan_jax.errors import sentence
 from mgan_jax.hosts import Share
@@ -41,8 +38,6 @@ THREADS = min(8, os.cpu_count() or 1)  # that read, and as many that write
 WAITING = 2**28  # bytes of images that wait between a thread and the device
 SILENT = journal.nothing()
 COPIES = 4  # of an image's pixels that wait: the observation, its enlargement, the target, the result
-
-_psnr, _ssim = jax.jit(metrics.psnr), jax.jit(metrics.ssim)
 
 
 class Job(NamedTuple):
@@ -196,9 +191,7 @@ def _write(line: Line, image: pool.Image) -> None:
     """Writes the result of a finished image, or the reason why there is none."""
     work: Work = image.item
     try:
-        if not (np.isfinite(image.loss) and np.isfinite(image.output[0]).all()):
-            raise ValueError('its loss or image is not finite; check the weights and the learning rates')
-        result = _result(line.job, image)
+        result = outcomes.result(work.case, image, line.job.lpips)
         results.write(line.store, work.case.source.name, work.identity, result)
     except ValueError as error:
         _fail(line, work.place, work.case.source, error)
@@ -213,42 +206,6 @@ def _fail(line: Line, place: int, source: Source, error: Exception) -> None:
     _count(line, failed=1)
     line.rows.add(place, {'name': source.name, 'status': reason})
     line.diary.tell('failed', name=source.name, reason=reason)
-
-
-def _result(job: Job, image: pool.Image) -> results.Result:
-    case: cases.Case = image.item.case
-    inverted, restored = (np.clip(pixels, -1, 1) for pixels in image.output)
-    row = {'name': case.source.name, 'status': _status(image.failed_at), 'loss': image.loss}
-    row |= _measure(job, case, restored[None]) | {'steps': image.steps, 'seconds': round(image.seconds, 3)}
-    pictures = {'input': np.clip(tasks.pixels(case.observation)[0], -1, 1), 'result': restored, 'inversion': inverted}
-    if case.target is not None:
-        pictures['target'] = case.target[0]
-    arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
-    return results.Result(arrays, _arrays(image.codes), row)
-
-
-def _arrays(codes: composition.Codes) -> dict[str, np.ndarray]:
-    """The arrays of codes by their names: latents, alpha, and tail, noise, or parts such as alpha_rgb where there are any."""
-    leaves = jax.tree_util.tree_flatten_with_path(codes)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator='_'): leaf for path, leaf in leaves}
-
-
-def _status(failed_at: int) -> str:
-    if failed_at < 0:
-        return results.DONE
-    return f'the loss became infinite or NaN at step {failed_at}; this is the best iterate before'
-
-
-def _measure(job: Job, case: cases.Case, restored: np.ndarray) -> dict[str, float]:
-    if case.target is None:
-        return {}
-    with jax.default_device(jax.local_devices(backend='cpu')[0]):  # where nothing waits for the next step
-        values = {'psnr': _psnr(restored, case.target), 'input_psnr': _psnr(case.naive, case.target)}
-        if min(restored.shape[1:3]) >= 11:
-            values['ssim'] = _ssim(restored, case.target)
-    if job.lpips is not None:
-        values['lpips'] = job.lpips(restored, case.target)
-    return {name: round(float(value[0]), 4) for name, value in values.items() if np.isfinite(value[0])}
 
 
 def _on_its_way(slot: pool.Slot) -> checkpoints.Saved:
@@ -305,7 +262,7 @@ def _shown(turn: pool.Turn) -> dict[str, str]:
     figures = {'loss': f'{np.mean([image.loss for image in turn.images]):.4f}'}
     known = [image for image in turn.images if image.item.case.target is not None]
     if known:
-        psnr = [_psnr(np.clip(image.output[1], -1, 1)[None], image.item.case.target) for image in known]
+        psnr = [outcomes.psnr(np.clip(image.output[1], -1, 1)[None], image.item.case.target) for image in known]
         figures['PSNR'] = f'{np.mean(psnr):.1f} dB'
     return figures
 
