@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mgan_jax import inversion, memory
@@ -25,13 +24,16 @@ class Program(NamedTuple):
     """What the device does for all slots at once; every leaf of states, targets and outputs has the slots first.
 
     begin(start, *shared) -> (state, target) before the first step; step.update(state, target, *shared); finish(codes,
-    target, *shared) -> the output that is wanted of codes. All compiled.
+    target, *shared) -> the output that is wanted of codes. All compiled. place(tree) puts what came to the host back where
+    `begin` had it; devices: how many there are, of which the number of slots is a multiple.
     """
 
     begin: Callable
     step: inversion.Step
     finish: Callable
     shared: tuple
+    place: Callable = jax.device_put
+    devices: int = 1
 
 
 class Entry(NamedTuple):
@@ -120,50 +122,28 @@ def run(
     """Takes images, asked for when a slot is free, to their ends; yields every turn. watch: with all outputs.
 
     What becomes of an image depends on neither its slot nor the others. Where the memory of the device does not suffice, the
-    pool tells so and goes on with half the slots from where its images were; MemoryError if there is one slot. When nothing
-    is left to enter it shrinks once, if `shrunken` says so.
+    pool tells so and goes on with half the slots from where its images were; MemoryError if each device has one. Otherwise
+    the number of slots stays, since with another one a program rounds differently.
     """
     source, pool = iter(entries), Pool([None] * size)
     waiting: list[Slot] = []
-    turns: list[Turn] = []
-    may_shrink = True
     while True:
         free = len(pool.slots) - len(pool.active) - len(waiting)
         waiting = waiting + [Slot(entry) for entry in itertools.islice(source, max(0, free))]
         if not waiting and not pool.active:
             return
-        if may_shrink and not waiting:
-            size = shrunken(len(pool.slots), [rules.num_steps - slot.steps for slot in pool.active.values()], turns)
-            if size < len(pool.slots):
-                pool, waiting, turns, may_shrink = *_emptied(pool, waiting, size), [], False
         try:
             pool, waiting, turn = _turn(pool, waiting, program, rules, watch, clock)
         except Exception as error:
             if not memory.is_exhausted(error):
                 raise
-            size = len(pool.slots) // 2
+            size = len(pool.slots) // program.devices // 2 * program.devices
             if not size:
                 raise MemoryError('the device has not enough memory for a step of one image') from error
             tell(f'not enough memory for {len(pool.slots)} images at once; going on with {size}')
-            pool, waiting, turns = *_emptied(pool, waiting, size), []
+            pool, waiting = _emptied(pool, waiting, size)
         else:
-            turns.append(turn)
             yield turn
-
-
-def shrunken(size: int, left: list[int], turns: list[Turn]) -> int:
-    """The size with which a pool that nothing will enter goes on: the least power of two that holds the active images, if
-    half of the slots are free and the larger size would take longer than the smaller one and its compilation.
-
-    left: the steps left to each active image; turns: those of this size. A step takes what it took in the fastest turn
-    after the first, in proportion to the size, as on CPUs; what the first turn took longer is compilation.
-    """
-    smaller = 2 ** (len(left) - 1).bit_length()
-    if 2 * len(left) > size or len(turns) < 2:
-        return size
-    pace = min(turn.seconds / turn.steps for turn in turns[1:])
-    compilation = turns[0].seconds - turns[0].steps * pace
-    return smaller if max(left) * pace * (1 - smaller / size) > compilation else size
 
 
 def _emptied(pool: Pool, waiting: list[Slot], size: int) -> tuple[Pool, list[Slot]]:
@@ -210,14 +190,14 @@ def _filled(pool: Pool, waiting: list[Slot], program: Program) -> tuple[Pool, li
     slots = [entering.get(place, slot) for place, slot in enumerate(pool.slots)]
     starts = [entering.get(place, waiting[0]).entry.start for place in range(len(slots))]
     state, target = program.begin(jax.tree.map(lambda *rows: np.concatenate(rows), *starts), *program.shared)
-    state = _resumed(state, entering)
+    state = _resumed(program, state, entering)
     if pool.state is not None:
         chosen = np.isin(np.arange(len(slots)), list(entering))
         state, target = _replace((pool.state, pool.target), (state, target), chosen)
     return Pool(slots, state, target), waiting[len(entering) :]
 
 
-def _resumed(state: inversion.State, entering: dict[int, Slot]) -> inversion.State:
+def _resumed(program: Program, state: inversion.State, entering: dict[int, Slot]) -> inversion.State:
     """The state with those of images that have begun in another pool."""
     begun = {place: slot.state for place, slot in entering.items() if slot.state is not None}
     if not begun:
@@ -226,9 +206,9 @@ def _resumed(state: inversion.State, entering: dict[int, Slot]) -> inversion.Sta
     def put(leaf, *rows):
         leaf = np.array(leaf)
         leaf[list(begun)] = rows
-        return jnp.asarray(leaf)
+        return leaf
 
-    return jax.tree.map(put, state, *begun.values())
+    return program.place(jax.tree.map(put, state, *begun.values()))
 
 
 def _advance(pool: Pool, program: Program, length: int, interval: int) -> tuple[inversion.State, np.ndarray]:

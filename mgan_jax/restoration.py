@@ -91,7 +91,7 @@ def restore(job: Job, out: Path) -> dict[str, str]:
     failed: dict[str, str] = {}
     with tqdm(total=len(todo) * steps, disable=None, dynamic_ncols=True, bar_format=BAR) as bar:
         turns = pool.run(
-            job.program, _read(job, todo, failed, bar), min(job.batch_size, len(todo)), rules, watch=not bar.disable,
+            job.program, _read(job, todo, failed, bar), job.batch_size, rules, watch=not bar.disable,
             tell=functools.partial(tqdm.write, file=sys.stderr),
         )  # fmt: skip
         for turn in turns:
