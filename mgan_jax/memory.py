@@ -53,7 +53,7 @@ def batch_size(per_image: int, fixed: int, available: int, most: int, share: flo
 def available(device: jax.Device | None = None) -> int:
     """Bytes that a device (None: the first one) has left: an accelerator's own; on a CPU those of the machine, or of the
     control groups that this process is in; where nothing tells, 1 GiB."""
-    device = jax.devices()[0] if device is None else device
+    device = jax.local_devices()[0] if device is None else device
     stats = device.memory_stats() or {}
     if 'bytes_limit' in stats:
         return max(0, stats['bytes_limit'] - stats.get('bytes_in_use', 0))

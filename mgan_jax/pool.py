@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mgan_jax import inversion, memory
@@ -26,13 +25,16 @@ class Program(NamedTuple):
     """What the device does for all slots at once; every leaf of states, targets and outputs has the slots first.
 
     begin(start, *shared) -> (state, target) before the first step; step.update(state, target, *shared); finish(codes,
-    target, *shared) -> the output that is wanted of codes. All compiled.
+    target, *shared) -> the output that is wanted of codes. All compiled. place(tree) puts what came to the host back where
+    `begin` had it; devices: how many there are, of which the number of slots is a multiple.
     """
 
     begin: Callable
     step: inversion.Step
     finish: Callable
     shared: tuple
+    place: Callable = jax.device_put
+    devices: int = 1
 
 
 class Entry(NamedTuple):
@@ -132,10 +134,10 @@ def run(
 ) -> Iterator[Turn]:
     """Takes images, asked for when a slot is free, to their ends; yields every turn. watch: with all outputs.
 
-    What becomes of an image depends on neither its slot nor the others, bit by bit, as long as `size` is the same. When
-    `stop` becomes true the turn ends early, and is the last one if the caller takes no more. Where the memory of the device
-    does not suffice, the pool tells so and goes on with half the slots from where its images were; MemoryError if there is
-    one slot.
+    What becomes of an image depends on neither its slot nor the others, bit by bit, as long as `size` is the same: with
+    another one a program rounds differently. When `stop` becomes true the turn ends early, and is the last one if the caller
+    takes no more. Where the memory of the device does not suffice, the pool tells so and goes on with half the slots from
+    where its images were; MemoryError if each device has one.
     """
     source, pool = iter(entries), Pool([None] * size)
     waiting: list[Slot] = []
@@ -150,7 +152,7 @@ def run(
         except Exception as error:
             if not memory.is_exhausted(error):
                 raise
-            size = len(pool.slots) // 2
+            size = len(pool.slots) // program.devices // 2 * program.devices
             if not size:
                 raise MemoryError('the device has not enough memory for a step of one image') from error
             tell(f'not enough memory for {len(pool.slots)} images at once; going on with {size}')
@@ -207,14 +209,14 @@ def _filled(pool: Pool, waiting: list[Slot], program: Program) -> tuple[Pool, li
     slots = [entering.get(place, slot) for place, slot in enumerate(pool.slots)]
     starts = [entering.get(place, waiting[0]).entry.start for place in range(len(slots))]
     state, target = program.begin(jax.tree.map(lambda *rows: np.concatenate(rows), *starts), *program.shared)
-    state = _resumed(state, entering)
+    state = _resumed(program, state, entering)
     if pool.state is not None:
         chosen = np.isin(np.arange(len(slots)), list(entering))
         state, target = _replace((pool.state, pool.target), (state, target), chosen)
     return Pool(slots, state, target), waiting[len(entering) :]
 
 
-def _resumed(state: inversion.State, entering: dict[int, Slot]) -> inversion.State:
+def _resumed(program: Program, state: inversion.State, entering: dict[int, Slot]) -> inversion.State:
     """The state with those of images that have begun in another pool."""
     begun = {place: slot.progress.state for place, slot in entering.items() if slot.progress.state is not None}
     if not begun:
@@ -223,9 +225,9 @@ def _resumed(state: inversion.State, entering: dict[int, Slot]) -> inversion.Sta
     def put(leaf, *rows):
         leaf = np.array(leaf)
         leaf[list(begun)] = rows
-        return jnp.asarray(leaf)
+        return leaf
 
-    return jax.tree.map(put, state, *begun.values())
+    return program.place(jax.tree.map(put, state, *begun.values()))
 
 
 def _advance(

@@ -38,7 +38,7 @@ FIELDS: dict[str, Any] = {
     'lpips': '',  # a model directory of LPIPS heads: metrics.csv tells the LPIPS of each result
     'perceptual_loss': 'features',  # mean absolute difference of one layer's features, or 'lpips'
     'winograd': True,  # on CPUs in float32, convolutions with fewer multiplications and 6 to 8 times the rounding error
-    'batch_size': 0,  # images at once; 0: as many as fit into the memory
+    'batch_size': 0,  # images at once on all devices; 0: as many as fit, on CPUs one on each
     'dtype': 'float32',  # what the networks compute in, or 'bfloat16'; codes, sums and losses are float32 either way
     'remat': 'auto',  # compute feature maps twice to save memory: 'on', 'off', or where an image takes half of what there is
     'seed': 0,

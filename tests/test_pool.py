@@ -57,7 +57,7 @@ def moving(number, target, first=0.0):
 
 
 def finish_all(program, entries, size, rules, clock=lambda: 0.0, **options):
-    """-> the finished images by their items, and all turns. Where no time passes, no pool shrinks."""
+    """-> the finished images by their items, and all turns."""
     turns = list(pool.run(program, entries, size, rules, clock=clock, **options))
     done = [image for turn in turns for image in turn.images if image.finished]
     assert len({image.item for image in done}) == len(done)
@@ -217,66 +217,38 @@ class Clock:
         return self.now
 
 
-def timed(clock, compilation, per_slot_step):
-    """A program whose steps take that long: the first of each size compiles, too."""
-    program, sizes = make_program(optimizer=optax.sgd(1e-3)), set()
+def timed(clock, per_slot_step):
+    """A program whose steps take that long."""
+    program = make_program(optimizer=optax.sgd(1e-3))
 
     def update(state, *arguments):
-        size = len(state.step)
-        clock.now += per_slot_step * size + (0 if size in sizes else compilation)
-        sizes.add(size)
+        clock.now += per_slot_step * len(state.step)
         return program.step.update(state, *arguments)
 
-    return program._replace(step=program.step._replace(update=update)), program.step
+    return program._replace(step=program.step._replace(update=update))
 
 
 def test_seconds_are_shares_of_the_turns():
     clock = Clock()
-    program, _ = timed(clock, 0, 1.0)
+    program = timed(clock, 1.0)
     entries = [moving('nan', np.nan), moving('a', 1), moving('b', 1)]
     done, turns = finish_all(program, entries, 2, pool.Rules(STEPS), clock=clock)
     assert sum(turn.seconds for turn in turns) == clock.now
     assert sum(image.seconds for image in done.values()) == pytest.approx(clock.now)
     assert done['nan'].seconds == 4  # 4 steps of 2 slots, shared by two
-    assert done['a'].seconds == 40 and done['b'].seconds == 36 + 4  # the last ones in a pool of one slot
+    assert done['a'].seconds == 40 and done['b'].seconds == 36 + 8  # the last ones alone
 
 
-@pytest.mark.parametrize(
-    'compilation, active, sizes',
-    [(10, 1, {8, 1}), (10, 3, {8, 4}), (10, 4, {8, 4}), (10, 5, {8}), (300, 1, {8}), (200, 1, {8, 1}), (1000, 3, {8})],
-)
-def test_shrinking_where_it_is_worth_a_compilation(compilation, active, sizes):
-    """After two turns 36 steps less of 8 - 1 slots are left to save at most."""
-    clock = Clock()
-    program, step = timed(clock, compilation, 1.0)
-    entries = [moving(('nan', i), np.nan) for i in range(8 - active)] + [moving(i, 1) for i in range(active)]
-    done, turns = finish_all(program, entries, 8, pool.Rules(STEPS), clock=clock)
-    assert step.update._cache_size() == len(sizes) <= 2
-    for number in range(active):
-        alone, _ = finish_all(make_program(optimizer=optax.sgd(1e-3)), [moving(number, 1)], 8, pool.Rules(STEPS))
-        require_equal(done[number], alone[number])
-
-
-def test_a_pool_shrinks_once():
-    """From 8 slots to the 4 of the images that are left, not to 1 when three of those are finished, too."""
-    clock = Clock()
-    program, step = timed(clock, 1.0, 1.0)
-    entries = [moving(('nan', i), np.nan) for i in range(4)]
-    for number, target in enumerate(
-        [(0, 1), (1, 0.275), (1, 0.275), (1, 0.275)]
-    ):  # the stiff second coordinate falls faster
-        entries.append(moving(number, np.array(target)))
-    done, _ = finish_all(program, entries, 8, pool.Rules(STEPS, tolerance=0.03), clock=clock)
-    assert done[0].steps == STEPS and 8 < done[1].steps == done[2].steps == done[3].steps < STEPS - 8
-    assert clock.now == 1 + 8 * 8 + 1 + 32 * 4
-    assert step.update._cache_size() == 2
-
-
-def test_a_pool_that_may_still_be_filled_does_not_shrink():
-    clock = Clock()
-    program, step = timed(clock, 0.0, 1.0)
-    finish_all(program, map(entry, range(16)), 8, pool.Rules(STEPS), clock=clock)
-    assert step.update._cache_size() == 1
+def test_a_pool_keeps_its_size():
+    """Though but one image is left: another size rounds differently."""
+    program = make_program()
+    entries = [moving('nan', np.nan), moving('moves', 45.0), *[moving(('still', i), 0.0) for i in range(6)]]
+    sizes = set()
+    step = program.step._replace(
+        update=lambda state, *given: sizes.add(len(state.step)) or program.step.update(state, *given)
+    )
+    done, turns = finish_all(program._replace(step=step), entries, 8, pool.Rules(STEPS, tolerance=1e-3))
+    assert len(turns[-1].images) == 1 and sizes == {8}
 
 
 # Memory
@@ -290,6 +262,19 @@ def test_a_pool_that_is_too_large_goes_on_with_half():
     expected, _ = finish_all(make_program(), map(entry, range(7)), 1, pool.Rules(STEPS))
     for number in range(7):
         require_equal(done[number], expected[number])
+
+
+@pytest.mark.parametrize('devices, sizes', [(1, [10, 5, 2]), (2, [10, 4, 2]), (3, [9, 3])])
+def test_half_is_a_multiple_of_the_devices(devices, sizes):
+    told = []
+    program = make_program(hungry)._replace(devices=devices)
+    run = pool.run(program, map(entry, range(4)), sizes[0], pool.Rules(10), tell=told.append)
+    if devices == 3:
+        with pytest.raises(MemoryError):
+            list(run)
+    else:
+        assert sum(image.finished for turn in run for image in turn.images) == 4
+    assert [int(line.split()[-1]) for line in told] == sizes[1:]
 
 
 def test_what_was_done_before_the_memory_ran_out_is_kept():
