@@ -177,7 +177,7 @@ def _turn(
     began = clock()
     pool, waiting = _filled(pool, waiting, program)
     length = min(rules.until_look(slot.progress.steps) for slot in pool.active.values())
-    state, losses, length = _advance(pool, program, length, stop)
+    state, losses, length = _advance(pool, program, length, min(PIECE, rules.interval), stop)
     seconds = computing = clock() - began
     host = jax.tree.map(np.array, state)  # copies, since the next step reuses the memory of this state
     share = seconds / len(pool.active)
@@ -231,7 +231,7 @@ def _resumed(program: Program, state: inversion.State, entering: dict[int, Slot]
 
 
 def _advance(
-    pool: Pool, program: Program, length: int, stop: Callable[[], bool]
+    pool: Pool, program: Program, length: int, piece: int, stop: Callable[[], bool]
 ) -> tuple[inversion.State, np.ndarray, int]:
     """-> (state, the loss of the last step [B], the number of steps: fewer than `length` if `stop` became true).
 
@@ -239,11 +239,12 @@ def _advance(
     given one step at a time in any case.
     """
     state, done = pool.state, 0
-    size = 1 if inversion.is_on_cpu(state.step) else PIECE
+    if inversion.is_on_cpu(state.step):
+        piece = 1
     while done < length and not (done and stop()):
-        piece = size if length - done >= size else 1
-        state, trace = inversion.advance(program.step, state, pool.target, *program.shared, num_steps=piece)
-        done += piece
+        steps = piece if length - done >= piece else 1
+        state, trace = inversion.advance(program.step, state, pool.target, *program.shared, num_steps=steps)
+        done += steps
     return state, np.asarray(trace['loss'])[-1], done
 
 

@@ -26,7 +26,7 @@ def job(folder):
 
 @pytest.fixture(scope='module')
 def measured(job, tmp_path_factory):
-    return plan.measure(job, tmp_path_factory.mktemp('empty'))
+    return plan.measure(job)
 
 
 def test_the_numbers_are_those_of_the_run(job, measured):
@@ -49,7 +49,7 @@ def test_the_state_counted_by_hand(measured):
 def test_times_are_those_of_a_clock(job, tmp_path):
     """A clock that goes on by a second whenever it is looked at."""
     ticks = iter(range(1000))
-    found = plan.measure(job, tmp_path, clock=lambda: float(next(ticks)))
+    found = plan.measure(job, clock=lambda: float(next(ticks)))
     assert (found.step, found.rest, found.compiling) == (pytest.approx(1 / 3), 2.0, 1.0)
     assert found.seconds == pytest.approx(1 + 3 * (3 / 3 + 2))
 
@@ -127,13 +127,13 @@ def test_memory_that_does_not_suffice(folder, tmp_path):
     with pytest.raises(
         ValueError, match='the memory does not suffice for 4 images at once; a run would go on with half'
     ):
-        plan.measure(job, tmp_path)
+        plan.measure(job)
 
 
 def test_errors_of_other_kinds_are_shown(job, tmp_path):
     broken = job._replace(program=pool.Program(lambda *given: 1 / 0, *job.program[1:]))
     with pytest.raises(ZeroDivisionError):
-        plan.measure(broken, tmp_path)
+        plan.measure(broken)
 
 
 def test_the_table():

@@ -132,6 +132,31 @@ def test_accelerators_compile_two_lengths(monkeypatch):
         require_equal(done[name], expected[name])
 
 
+@pytest.mark.parametrize('on_cpu, pieces', [(True, {1}), (False, {1, 10})])
+def test_a_stop_is_seen_between_two_pieces(monkeypatch, on_cpu, pieces):
+    """And what was saved then goes on as if nothing had happened."""
+    rules, advance, given = pool.Rules(250), inversion.advance, []
+    monkeypatch.setattr(inversion, 'is_on_cpu', lambda array: on_cpu)
+    monkeypatch.setattr(
+        inversion, 'advance', lambda *args, num_steps: given.append(num_steps) or advance(*args, num_steps=num_steps)
+    )
+    entries = [entry(0), entry(1)]
+    expected, _ = finish_all(make_program(optimizer=adam(250)), entries, 2, rules)
+    assert set(given) == pieces
+    given.clear()
+    (turn,) = itertools.islice(
+        pool.run(make_program(optimizer=adam(250)), entries, 2, rules, stop=lambda: len(given) > 1), 1
+    )
+    assert turn.steps == sum(given) == 2 * max(pieces) and len(turn.left) == 2
+    begun = [pool.Entry(slot.entry.item, slot.entry.start, slot.progress) for slot in turn.left]
+    done, _ = finish_all(make_program(optimizer=adam(250)), [entry(2), *reversed(begun)], 2, rules)
+    for number in range(2):
+        if on_cpu:
+            np.testing.assert_array_equal(done[number].codes, expected[number].codes)
+        require_equal(done[number], expected[number])
+    assert done[0].seconds >= begun[0].progress.seconds
+
+
 def test_entries_are_read_when_a_slot_is_free():
     read = []
 
