@@ -231,6 +231,24 @@ def test_many_processes_make_what_one_makes(alone, folder, tmp_path):
     assert pictures == {path: data for path, data in alone[1].items() if path.parent.name in ('photo0', 'photo1')}
 
 
+@pytest.mark.parametrize('number, code', [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_process_that_is_stopped_while_it_waits(folder, tmp_path, number, code):
+    command, environment = many(folder, tmp_path / 'out', tmp_path, 2)[1]
+    hear = 'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); '  # which shells may have ignored
+    run = f'{hear}import sys; from mgan_jax import invert; sys.exit(invert.main({command[2:]!r}))'
+    with started([(['-c', run], environment)]) as (process,):
+        until(lambda: children(process.pid))
+        process.send_signal(number)
+        told = process.communicate(timeout=30)[1]
+    assert (process.returncode, told.count('\n')) == (code, 1), told
+    assert not (tmp_path / 'out').exists()
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='utf-8') as file:
+        return file.read().split()
+
+
 def test_a_process_that_is_killed_costs_the_others_nothing(alone, folder, tmp_path):
     """And the same command finishes what it had to do, alone."""
     out = tmp_path / 'out'
