@@ -129,8 +129,6 @@ def _reason(told: str) -> str:
 
 def _meet(meeting: dict, seconds: int) -> dict[str, Any]:
     """In the child: joins the others and parts from them."""
-    from jax._src import distributed  # where JAX keeps what it has detected; it starts the devices for those who ask it
-
     jax.config.update('jax_enable_preemption_service', False)
     jax.distributed.initialize(
         **meeting,
@@ -138,13 +136,16 @@ def _meet(meeting: dict, seconds: int) -> dict[str, Any]:
         initialization_timeout=seconds,
         shutdown_timeout_seconds=seconds,
     )
-    found = distributed.global_state
-    answer = {
-        'share': (found.process_id, found.num_processes),
-        'visible': {name: jax.config.values[name] for name in _VISIBLE},
-    }
+    share = (meeting['process_id'], meeting['num_processes']) if meeting else _detected()
+    answer = {'share': share, 'visible': {name: jax.config.values[name] for name in _VISIBLE}}
     jax.distributed.shutdown()
     return answer
+
+
+def _detected() -> tuple[int, int]:
+    from jax._src import distributed  # what JAX tells publicly, it tells when it has taken the devices
+
+    return distributed.global_state.process_id, distributed.global_state.num_processes
 
 
 if __name__ == '__main__':
