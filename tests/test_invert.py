@@ -43,7 +43,7 @@ REFUSED = [
     ('invert.py', 'extractor_layer', 'relu9_9', 'this extractor has relu1_1, relu2_1'),
     ('invert.py', 'extractor_size', 1, 'at extractor_size 1: images of 1x1 pixels are too small'),
     ('invert.py', 'extractor_size', 0, 'extractor_size is 0; at least 1'),
-    ('invert.py', 'images', '{}/none', '{}/none does not exist: give an image file, a folder or a glob'),
+    ('invert.py', 'images', '{}/none', '{}/none does not exist: give an image file, a folder, a glob'),
     ('invert.py', 'images', '{}/*.jpg', 'the glob {}/*.jpg matches no image'),
     ('invert.py', 'images', '{}/empty', 'the folder {}/empty holds no image'),
     ('invert.py', 'images', '', 'no images were given; set --config.images'),
