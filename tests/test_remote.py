@@ -152,6 +152,9 @@ def test_delete(filled):
     remote.delete(f'{filled}/x')
     remote.delete(f'{filled}/none')
     assert names(remote.below(filled), filled) == ['b.png']
+    remote.write_bytes(f'{filled}/b.png.part', b'another name that begins so')
+    remote.delete(f'{filled}/b.png')
+    assert names(remote.below(filled), filled) == ['b.png.part']
 
 
 def told(function, *arguments):
