@@ -31,12 +31,8 @@ PACKAGES = {
 CONNECTIONS = 8  # at once, for a folder of files
 BLOCK = 2**15  # bytes of a request for a piece of a file; a larger one takes longer, a smaller one does not take less
 
-for _name in (
-    'gcsfs',
-    's3fs',
-    'fsspec',
-):  # they log tracebacks of what they try again; for programs that set up logging
-    logging.getLogger(_name).addHandler(logging.NullHandler())
+for _name in ('gcsfs', 's3fs', 'fsspec'):  # they log what they raise, with tracebacks; another level brings that back
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 _SCHEME = re.compile(r'([a-z][a-z0-9+.-]*)://', re.IGNORECASE)
 _folders: list[tempfile.TemporaryDirectory] = []  # they are removed when the process ends

@@ -242,7 +242,7 @@ def test_http_that_nobody_answers():
 
 def test_what_the_packages_log_is_not_shown():
     """Unless somebody asks for it; in a process of its own, since pytest listens to all logs."""
-    code = "import logging, mgan_jax.remote; logging.getLogger('gcsfs').error('traceback'); print('done')"
+    code = "import logging, mgan_jax.remote; logging.basicConfig(); logging.getLogger('gcsfs').error('traceback'); print('done')"
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ('done\n', '')
 
