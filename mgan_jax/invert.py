@@ -17,10 +17,11 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import compiled, journal, pipeline, plan, presets, restoration, results, stores
+from mgan_jax import compiled, hosts, journal, pipeline, plan, presets, restoration, results, stores
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
+MANY = '[--coordinator=HOST:PORT --num_processes=N --process_id=K | --distributed] [--join_seconds=300]'
 INTERRUPTED, STOPPED = 130, 75  # exit codes; 75 is what says everywhere: a temporary failure, try again
 KEPT = 'what was finished is kept, images on their way are saved, and the same command goes on.'
 
@@ -29,7 +30,9 @@ def main(arguments: list[str]) -> int:
     """The exit code: 0 every image is done, 2 nothing was started, 3 some images failed or results could not be written,
     75 stopped by SIGTERM, 130 interrupted; after the last three the same command goes on."""
     if arguments in (['--help'], ['-h']):
-        print(f'usage: {USAGE}\nThe fields and their values by task and preset are in {presets.__file__}.')
+        print(
+            f'usage: {USAGE}\n  on many hosts also {MANY}\nThe fields and their values by task and preset are in {presets.__file__}.'
+        )
         return 0
     try:
         with stopping() as stopped:
@@ -67,15 +70,19 @@ def stopping() -> Iterator[Callable[[], int]]:
 
 def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
     try:
-        settings = read_settings(arguments)
+        hosts_flags, rest = read_hosts(arguments)
+        settings = read_settings(rest)
+        share = hosts.join(**hosts_flags, stop=lambda: bool(stopped()))  # before anything is computed
         compiled.keep()
-        job = restoration.prepare(settings)
+        job = restoration.prepare(settings, share=share)
         if settings['dry_run']:
             print(
                 plan.table(plan.measure(job, sum(stores.has(settings['out'], source.name) for source in job.sources)))
             )
             return 0
     except ValueError as error:
+        if stopped():  # while it waited for the other processes
+            return 0
         print(sentence(error), file=sys.stderr)
         return 2
     with contextlib.ExitStack() as stack:
@@ -97,6 +104,24 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
     if not stopped():
         print(_summary(rows, counts, settings['out']))
     return 3 if any(row['status'] != results.DONE for row in rows) else 0
+
+
+def read_hosts(arguments: list[str]) -> tuple[dict, list[str]]:
+    """The arguments of `hosts.join`, and the other flags. ValueError with one sentence."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt()
+    flags.DEFINE_string('coordinator', None, 'HOST:PORT of process 0', flag_values=values)
+    flags.DEFINE_integer('num_processes', None, 'how many processes there are', flag_values=values)
+    flags.DEFINE_integer('process_id', None, 'which one of them this is', flag_values=values)
+    flags.DEFINE_boolean('distributed', False, 'JAX detects the processes', flag_values=values)
+    flags.DEFINE_integer('join_seconds', 300, 'how long to wait for the others', flag_values=values)
+    try:
+        rest = values(['invert', *arguments], known_only=True)[1:]
+    except flags.Error as error:
+        given = re.sub(r'invalid literal for int.*', 'a whole number is wanted', sentence(error))
+        raise ValueError(f'{given}; usage: {USAGE} {MANY}.') from error
+    found = values.flag_values_dict()
+    return {'detect': found.pop('distributed'), 'seconds': found.pop('join_seconds'), **found}, rest
 
 
 def read_settings(arguments: list[str]) -> dict:

@@ -110,7 +110,8 @@ def _look(folder: str) -> tuple[str, set[str]]:
 
 def _read_list(path: str) -> Iterator[tuple[str, str]]:
     """The files that a list names. ValueError with the number of the first line that names none."""
-    base, real, empty = path.rpartition('/')[0], functools.cache(os.path.realpath), True
+    base = path.rpartition('/')[0] if remote.is_remote(path) else os.path.dirname(path)
+    real, empty = functools.cache(os.path.realpath), True
     schemes: set[str] = set()
     for number, line in enumerate(_lines(path), 1):
         text = line.decode('utf-8', 'surrogateescape').strip('\ufeff \t\r\n')

@@ -7,6 +7,7 @@ All functions may be called in several threads. Nothing is cached between calls.
 import contextlib
 import errno
 import glob
+import logging
 import os
 import re
 import tempfile
@@ -29,6 +30,9 @@ PACKAGES = {
 }  # the extra
 CONNECTIONS = 8  # at once, for a folder of files
 BLOCK = 2**15  # bytes of a request for a piece of a file; a larger one takes longer, a smaller one does not take less
+
+for _name in ('gcsfs', 's3fs', 'fsspec'):  # they log what they raise, with tracebacks; another level brings that back
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 _SCHEME = re.compile(r'([a-z][a-z0-9+.-]*)://', re.IGNORECASE)
 _folders: list[tempfile.TemporaryDirectory] = []  # they are removed when the process ends

@@ -52,7 +52,7 @@ def machine() -> dict:
     packages = ('mgan_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'pillow')
     return {
         'versions': {name: _version(name) for name in packages},
-        'devices': [device.device_kind for device in jax.devices()],
+        'devices': [device.device_kind for device in jax.local_devices()],
     }
 
 

@@ -64,6 +64,10 @@ def find(spec: str | os.PathLike | Sequence[str | os.PathLike], bundled: Path | 
 def load(source: Source) -> bytes:
     """The content of an image's file. ValueError with one sentence if it cannot be read."""
     if source.member:
+        if source.size > decoding.LARGEST:
+            raise ValueError(
+                f'{source.title} has {source.size:,} bytes, {decoding.LARGEST:,} is the limit: leave it out'
+            )
         content = _part(source)
         if len(content) < source.size:
             raise ValueError(f'{source.path} ends before its member {source.member} does: copy it again')

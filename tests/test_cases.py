@@ -1,11 +1,12 @@
 """From a file to an observation."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from mgan_jax import cases, images, presets, sources, tasks
+from mgan_jax import cases, images, presets, sources, streams, tasks
 from mgan_jax.models import pggan
 from mgan_jax.sources import Source
 
@@ -123,6 +124,38 @@ def test_an_unreadable_file_raises(tmp_path, task):
     (tmp_path / 'photo.png').write_text('no image')
     with pytest.raises(ValueError, match='looks like a text file'):
         read(Source(str(tmp_path / 'photo.png'), 'photo'), task)
+
+
+def test_threads_make_the_cases_that_one_thread_makes(tmp_path):
+    found = []
+    for seed in range(6):
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 20, 3), np.uint8)).save(tmp_path / 'a.png')
+        found.append(Source(str((tmp_path / 'a.png').rename(tmp_path / f'{seed}.png')), str(seed)))
+    items = [(source, task) for source in found for task in presets.TASKS]
+    expected = [read(*item, factor=4) if item[1] == 'super_resolve' else read(*item) for item in items]
+    outcomes = streams.ahead(
+        lambda item: read(*item, factor=4) if item[1] == 'super_resolve' else read(*item), items, workers=4, depth=8
+    )
+    for outcome, case in zip(outcomes, expected, strict=True):
+        assert outcome.error is None
+        assert outcome.value[0] == case[0] and outcome.value.number == case.number
+        for found_array, array in zip(jax.tree.leaves(outcome.value[1:4]), jax.tree.leaves(case[1:4]), strict=True):
+            assert isinstance(found_array, np.ndarray)
+            np.testing.assert_array_equal(found_array, array)
+
+
+def test_the_host_degrades_whatever_the_device_of_the_step(source, monkeypatch):
+    used = []
+
+    def degrade(image):
+        used.append((image + jnp.float32(1)).devices())
+        return image
+
+    monkeypatch.setattr(cases, 'make_task', lambda *arguments: tasks.custom(degrade))
+    host, device = jax.local_devices(backend='cpu')
+    with jax.default_device(device):
+        read(source, 'reconstruct')
+    assert used == [{host}]
 
 
 def test_unknown_task():

@@ -4,6 +4,8 @@ import contextlib
 import functools
 import http.server
 import os
+import subprocess
+import sys
 import threading
 import uuid
 
@@ -152,6 +154,9 @@ def test_delete(filled):
     remote.delete(f'{filled}/x')
     remote.delete(f'{filled}/none')
     assert names(remote.below(filled), filled) == ['b.png']
+    remote.write_bytes(f'{filled}/b.png.part', b'another name that begins so')
+    remote.delete(f'{filled}/b.png')
+    assert names(remote.below(filled), filled) == ['b.png.part']
 
 
 def told(function, *arguments):
@@ -233,6 +238,13 @@ def test_http(server):
 def test_http_that_nobody_answers():
     pytest.importorskip('aiohttp')
     assert 'failed' in told(remote.read, 'http://127.0.0.1:9/a.png')
+
+
+def test_what_the_packages_log_is_not_shown():
+    """Unless somebody asks for it; in a process of its own, since pytest listens to all logs."""
+    code = "import logging, mgan_jax.remote; logging.basicConfig(); logging.getLogger('gcsfs').error('traceback'); print('done')"
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ('done\n', '')
 
 
 def test_threads(filled):

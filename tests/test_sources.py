@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mgan_jax import images, remote, sources
+from mgan_jax import decoding, images, remote, sources
 from tests.image_files import colours, same, save
 
 
@@ -192,6 +192,13 @@ def test_members_of_a_tar_file_in_its_order(tree):
     assert (first.name, first.member, first.path, first.size) == ('b', 'b.png', path, 2)
     assert (second.name, second.member, second.title) == ('a', 'x/a.JPG', f'{path}/x/a.JPG')
     assert [sources.load(source) for source in (first, second)] == [b'bb', b'a']
+
+
+def test_a_member_of_many_bytes_is_not_read(tree, monkeypatch):
+    (source,) = sources.find(write_tar(tree / 'a.tar', [('a.png', b'1' * 20)]))
+    monkeypatch.setattr(decoding, 'LARGEST', 10)
+    with pytest.raises(ValueError, match='a.tar/a.png has 20 bytes, 10 is the limit: leave it out'):
+        sources.load(source)
 
 
 def test_of_members_with_the_same_name_the_last_counts(tree):

@@ -1,5 +1,6 @@
 """Model directories: `model.json` says what the network is, `params/` is an Orbax checkpoint of float32 arrays."""
 
+import functools
 import inspect
 import json
 import os
@@ -10,9 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from mgan_jax import files
+from mgan_jax import files, remote
+from mgan_jax.errors import sentence
 from mgan_jax.models import alexnet, lpips, pggan, stylegan, stylegan2, vgg
-from mgan_jax.models.checkpoint import ocp
+from mgan_jax.models.checkpoint import local_only, ocp
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.lpips import Lpips
@@ -32,12 +34,14 @@ EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor'}
 
 
 def load(name: str | os.PathLike, **options: Any) -> tuple[Generator | Extractor | Lpips, dict]:
-    """A model and its weights. name: a model directory, or an embedded one: 'demo', 'demo-extractor'.
+    """A model and its weights. name: a model directory, its URL, or an embedded one: 'demo', 'demo-extractor'.
 
-    options: for the builder of the network, how it computes and not what: `remat=True`, `conv=trainable_conv`.
+    What is behind a URL is copied here once in a process. options: for the builder of the network, how it computes and not what: `remat=True`, `conv=trainable_conv`.
 
     Raises ValueError with one sentence if it is not there or is not what its `model.json` says.
     """
+    if remote.is_remote(name):
+        return _load_url(os.fspath(name), options)
     directory = Path(EMBEDDED.get(os.fspath(name), name)).absolute()
     description = _read_description(directory)
     try:
@@ -50,7 +54,8 @@ def load(name: str | os.PathLike, **options: Any) -> tuple[Generator | Extractor
         _check_options(directory, architecture, options)
         model = build(architecture, configuration | options)
     try:
-        params = ocp.load(directory / 'params')
+        with local_only():
+            params = ocp.load(directory / 'params')
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{directory}/params cannot be read; convert the model again.') from error
     _check_params(directory, params, wanted)
@@ -59,6 +64,20 @@ def load(name: str | os.PathLike, **options: Any) -> tuple[Generator | Extractor
     for i, leaf in enumerate(leaves):  # one by one, so that no second copy of all of them is held
         leaves[i] = jax.device_put(leaf)
     return model, jax.tree.unflatten(structure, leaves)
+
+
+def _load_url(url: str, options: dict) -> tuple[Generator | Extractor | Lpips, dict]:
+    try:
+        directory = _fetch(url)
+    except OSError as error:
+        raise ValueError(f'there is no model directory that can be read at {sentence(error)}.') from error
+    try:
+        return load(directory, **options)
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(directory), url)) from error
+
+
+_fetch = functools.cache(remote.fetch)
 
 
 def build(architecture: str, configuration: dict) -> Generator | Extractor | Lpips:
@@ -99,7 +118,7 @@ def write(folder: Path, architecture: str, configuration: dict, params: dict, so
         'configuration': configuration,
         'source': source or {},
     }
-    context = ocp.Context()
+    context = local_only()
     context.array.saving.use_compression = False  # weights hardly shrink, and it takes their memory again
     with context:
         ocp.save(folder.absolute() / 'params', jax.tree.map(lambda x: np.asarray(x, np.float32), params))

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import time
+import uuid
 from pathlib import Path
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgan_jax import models
+from mgan_jax import models, remote
 from mgan_jax.models import lpips, pggan, vgg
 from tests.toy import draw_weights
 
@@ -41,6 +42,13 @@ def directory(tmp_path, original):
     return shutil.copytree(original, tmp_path / 'model')
 
 
+@pytest.fixture
+def bucket():
+    url = f'memory://{uuid.uuid4().hex}'
+    yield url
+    remote.delete(url)
+
+
 def describe(directory, **changes):
     path = directory / 'model.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -64,6 +72,28 @@ def test_a_generator_comes_back(original, params):
         assert isinstance(found, jax.Array) and found.dtype == jnp.float32
         np.testing.assert_array_equal(found, expected)
     assert generator.generate(loaded, jnp.ones((1, 6))).shape == (1, 8, 8, 1)
+
+
+def test_a_generator_behind_a_url(original, params, bucket):
+    remote.put(original, bucket, 'model.json')
+    generator, loaded = models.load(bucket)
+    assert generator.resolution == 8
+    assert jax.tree.map(np.array_equal, loaded, params) == jax.tree.map(lambda x: True, params)
+    remote.delete(bucket)
+    models.load(bucket, remat=True)  # it is here already
+
+
+def test_urls_of_no_model(original, bucket):
+    with pytest.raises(ValueError, match=f'no model directory that can be read at {bucket}: there is no such folder'):
+        models.load(bucket)
+    with pytest.raises(ValueError, match='nope://bucket/model has a scheme that nothing here knows'):
+        models.load('nope://bucket/model')
+    remote.put(original / 'params', f'{bucket}/params', 'manifest.ocdbt')
+    text = refusal(bucket)
+    assert bucket in text and '/tmp' not in text
+    remote.put(original, f'{bucket}/spoilt', 'model.json')
+    remote.write_bytes(f'{bucket}/spoilt/model.json', b'no json')
+    assert refusal(f'{bucket}/spoilt').startswith(f'{bucket}/spoilt/model.json cannot be read')
 
 
 def test_options_of_the_builder(original, params):
