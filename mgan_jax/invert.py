@@ -40,9 +40,6 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f'interrupted; {KEPT}', file=sys.stderr)
         return INTERRUPTED
-    if code == 0 and stopped():
-        print(f'{"interrupted" if stopped() == INTERRUPTED else "stopped"}; {KEPT}', file=sys.stderr)
-        return stopped()
     return code
 
 
@@ -101,8 +98,10 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
             advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
             print(f'{sentence(error)}; {advice}', file=sys.stderr)
             return 3
-    if not stopped():
-        print(_summary(rows, counts, settings['out']))
+    if stopped():
+        print(f'{"interrupted" if stopped() == INTERRUPTED else "stopped"}; {KEPT}', file=sys.stderr)
+        return stopped()
+    print(_summary(rows, counts, settings['out']))
     return 3 if any(row['status'] != results.DONE for row in rows) else 0
 
 
