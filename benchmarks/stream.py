@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from benchmarks import record
-from mgan_jax import images, journal, pipeline, presets, progress, restoration, results, stores
+from mgan_jax import journal, pipeline, presets, progress, restoration, results, stores
 from mgan_jax.demo import scenes
 
 COLUMNS = ('images done', 'resident MB', 'read ahead', 'not written', 'idle share', 'images/s')
@@ -35,7 +34,8 @@ def run(folder: Path, out: Path, batch: int, looks: Sequence[int]) -> list[dict]
     """A row at the first look after each number of images in `looks`, and one at the end."""
     settings = presets.settings('super_resolve', 'demo')
     job = restoration.prepare(
-        settings | {'images': str(folder), 'out': str(out), 'num_codes': 2, 'steps': 3, 'batch_size': batch}
+        settings
+        | {'images': str(folder), 'out': str(out), 'num_codes': 2, 'steps': 3, 'perceptual': 0.0, 'batch_size': batch}
     )
     rows: list[dict] = []
     left, began = list(looks), time.monotonic()
