@@ -93,12 +93,17 @@ def _copies(x: Array, batch: int) -> Array:
 
 
 def split_optimizer(
-    latents: optax.GradientTransformation, alpha: optax.GradientTransformation
+    latents: optax.GradientTransformation,
+    alpha: optax.GradientTransformation,
+    noise: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """One optimiser for the latent codes (with the tail and the noise), another one for the channel importances."""
+    """One optimiser for the latent codes with the tail, one for the channel importances, one for the noise images (without
+    it, that of the latent codes)."""
 
     def labels(codes: Codes) -> Codes:
-        rest = (None if part is None else 'latents' for part in (codes.tail, codes.noise))
-        return Codes('latents', 'alpha', *rest)
+        tail, images = (
+            None if part is None else name for part, name in ((codes.tail, 'latents'), (codes.noise, 'noise'))
+        )
+        return Codes('latents', 'alpha', tail, images)
 
-    return optax.partition({'latents': latents, 'alpha': alpha}, labels)
+    return optax.partition({'latents': latents, 'alpha': alpha, 'noise': noise or latents}, labels)

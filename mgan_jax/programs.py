@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import optax
 
-from mgan_jax import composition, inversion, losses, memory, models, pool, tasks
+from mgan_jax import composition, inversion, losses, memory, models, pool, tasks, whitening
 
 MOST_ON_CPUS, MOST = 8, 256  # images at once where their number is found; on CPUs larger batches are not faster
 
@@ -85,7 +85,14 @@ def _optimizer(settings: dict) -> optax.GradientTransformation:
         return composition.split_optimizer(*map(optax.sgd, rates))
     schedules = [optax.cosine_decay_schedule(rate, settings['steps']) for rate in rates]
     betas = settings['beta1'], settings['beta2']
-    return composition.split_optimizer(*[optax.adam(schedule, *betas) for schedule in schedules])
+    adams = [optax.adam(schedule, *betas) for schedule in schedules]
+    if settings['optimizer'] == 'adam':
+        return composition.split_optimizer(*adams)
+    latents, alpha = (
+        optax.chain(whitening.scale_by_whitening(*betas), optax.scale_by_learning_rate(schedule))
+        for schedule in schedules
+    )
+    return composition.split_optimizer(latents, alpha, noise=adams[0])  # noise images do not share their rows
 
 
 def _n_squared(settings: dict) -> int:
