@@ -95,15 +95,13 @@ def _copies(x: Array, batch: int) -> Array:
 def split_optimizer(
     latents: optax.GradientTransformation,
     alpha: optax.GradientTransformation,
-    noise: optax.GradientTransformation | None = None,
+    rest: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """One optimiser for the latent codes with the tail, one for the channel importances, one for the noise images (without
+    """One optimiser for the latent codes, one for the channel importances, one for the tail and the noise images (without
     it, that of the latent codes)."""
 
     def labels(codes: Codes) -> Codes:
-        tail, images = (
-            None if part is None else name for part, name in ((codes.tail, 'latents'), (codes.noise, 'noise'))
-        )
-        return Codes('latents', 'alpha', tail, images)
+        others = (None if part is None else 'rest' for part in (codes.tail, codes.noise))
+        return Codes('latents', 'alpha', *others)
 
-    return optax.partition({'latents': latents, 'alpha': alpha, 'noise': noise or latents}, labels)
+    return optax.partition({'latents': latents, 'alpha': alpha, 'rest': rest or latents}, labels)

@@ -26,8 +26,8 @@ FIELDS: dict[str, Any] = {
     'optimizer': 'whitening',  # or 'adam', both with cosine decay over the steps; 'sgd' has constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
     'alpha_rate': 0.01,  # learning rate of the channel importances
-    'beta1': 0.8,  # memory of the slope, which has no noise in it that asks for more (Adam does best with 0.5)
-    'beta2': 0.9,  # and of its second moments (usual: 0.999)
+    'beta1': 0.5,  # Adam's memory of the gradient: without noise in it there is little to average (usual: 0.9)
+    'beta2': 0.9,  # and of its square (usual: 0.999); with 'whitening', Adam moves the tail and the noise
     'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
     'tolerance': 0.0,  # an image is finished when its loss fell by less than this share over a tenth of the steps
     'keep': 'best',  # which iterate becomes the result: 'best' or 'last'
@@ -44,7 +44,7 @@ FIELDS: dict[str, Any] = {
     'seed': 0,
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
-    'reconstruct': {},
+    'reconstruct': {'alpha_rate': 0.02},  # where nearly all pixels are known; elsewhere the prior has to fill in
     'super_resolve': {
         'factor': 16,
         'method': 'bilinear',  # how the observation was shrunk: bilinear (not antialiased), area, bicubic, lanczos
@@ -56,7 +56,7 @@ TASK_FIELDS: dict[str, dict[str, Any]] = {
         'composite': True,  # put the known pixels back at the end
         'damaged': False,  # the images have their holes already: there is no target to compare with
     },
-    'denoise': {'mask': 'random:0.3', 'composite': True, 'damaged': False},
+    'denoise': {'alpha_rate': 0.02, 'mask': 'random:0.3', 'composite': True, 'damaged': False},
 }
 UPSTREAM: dict[str, dict[str, Any]] = {
     'reconstruct': {'layer': 8, 'num_codes': 20, 'steps': 3000},
@@ -85,11 +85,7 @@ DEMO: dict[str, Any] = {
     'extractor_size': 64,
 }
 DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
-DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {
-    'reconstruct': {'steps': 200, 'alpha_rate': 0.02},
-    'super_resolve': {'factor': 4},
-    'denoise': {'alpha_rate': 0.02},
-}
+DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
 
 CHOICES = {
     'tail': ('learned', 'own'),

@@ -29,7 +29,7 @@ def build(
 
     weights: of the generator and of the perceptual loss.
     """
-    optimizer = _optimizer(settings)
+    optimizer = make_optimizer(settings)
     step = inversion.make_step(objective, optimizer)
 
     @jax.jit
@@ -79,20 +79,19 @@ def batch_size(
     return memory.batch_size(*memory.per_image(bytes_of), left, most)
 
 
-def _optimizer(settings: dict) -> optax.GradientTransformation:
+def make_optimizer(settings: dict) -> optax.GradientTransformation:
+    """What `settings` say of the steps: 'whitening' and 'adam' decay to 0 over a run, 'sgd' is the released code's."""
     rates = settings['latent_rate'], settings['alpha_rate'] / _n_squared(settings)
     if settings['optimizer'] == 'sgd':
         return composition.split_optimizer(*map(optax.sgd, rates))
     schedules = [optax.cosine_decay_schedule(rate, settings['steps']) for rate in rates]
-    betas = settings['beta1'], settings['beta2']
-    adams = [optax.adam(schedule, *betas) for schedule in schedules]
+    adams = [optax.adam(schedule, settings['beta1'], settings['beta2']) for schedule in schedules]
     if settings['optimizer'] == 'adam':
         return composition.split_optimizer(*adams)
     latents, alpha = (
-        optax.chain(whitening.scale_by_whitening(*betas), optax.scale_by_learning_rate(schedule))
-        for schedule in schedules
+        optax.chain(whitening.scale_by_whitening(), optax.scale_by_learning_rate(schedule)) for schedule in schedules
     )
-    return composition.split_optimizer(latents, alpha, noise=adams[0])  # noise images do not share their rows
+    return composition.split_optimizer(latents, alpha, rest=adams[0])  # no codes that resemble each other
 
 
 def _n_squared(settings: dict) -> int:
