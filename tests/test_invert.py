@@ -61,7 +61,7 @@ REFUSED = [
     ('invert.py', 'tolerance', 1, 'tolerance is 1.0; a share from 0 to below 1 is wanted'),
     ('invert.py', 'beta2', 1.0, 'beta2 is 1.0; a share from 0 to below 1 is wanted'),
     ('invert.py', 'tolerance', 'nan', 'tolerance is nan; a share'),
-    ('invert.py', 'optimizer', 'admm', "optimizer is 'admm'; 'adam' or 'sgd' is wanted"),
+    ('invert.py', 'optimizer', 'admm', "optimizer is 'admm'; 'whitening', 'adam' or 'sgd' is wanted"),
     ('invert.py', 'keep', 'lasst', "keep is 'lasst'; 'best' or 'last' is wanted"),
     ('invert.py', 'latent_rate', 'nan', 'latent_rate is nan; a finite number of at least 0'),
     ('invert.py', 'pixel', 'inf', 'pixel is inf; a finite number of at least 0'),
