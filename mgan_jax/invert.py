@@ -72,7 +72,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
     try:
         hosts_flags, rest = read_hosts(arguments)
         settings = read_settings(rest)
-        share = hosts.join(**hosts_flags)  # before anything is computed
+        share = hosts.join(**hosts_flags, stop=lambda: bool(stopped()))  # before anything is computed
         compiled.keep()
         job = restoration.prepare(settings, share=share)
         if settings['dry_run']:
@@ -81,6 +81,8 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
             )
             return 0
     except ValueError as error:
+        if stopped():  # while it waited for the other processes
+            return 0
         print(sentence(error), file=sys.stderr)
         return 2
     with contextlib.ExitStack() as stack:
