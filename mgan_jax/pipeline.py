@@ -47,7 +47,7 @@ class Job(NamedTuple):
 
     sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
     (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs. made_by: see `results.fingerprint`.
-    lpips(result, target): [B H W C] twice -> [B], None without heads.
+    measures: what the results are measured with.
     """
 
     settings: dict
@@ -58,7 +58,7 @@ class Job(NamedTuple):
     batch_size: int
     state: Any
     made_by: str
-    lpips: Callable | None
+    measures: outcomes.Measures
 
 
 class Work(NamedTuple):
@@ -200,7 +200,7 @@ def _write(line: Line, image: pool.Image) -> None:
     """Writes the result of a finished image, or the reason why there is none."""
     work: Work = image.item
     try:
-        result = outcomes.result(work.case, image, line.job.lpips)
+        result = outcomes.result(work.case, image, line.job.measures)
         results.write(line.store, work.case.source.name, work.identity, result)
     except ValueError as error:
         _fail(line, work.place, work.case.source, error)

@@ -36,6 +36,7 @@ FIELDS: dict[str, Any] = {
     'extractor_layer': 'relu3_3',
     'extractor_size': 256,  # pixels a side that the extractor sees
     'lpips': '',  # a model directory of LPIPS heads: metrics.csv tells the LPIPS of each result
+    'niqe': '',  # a model that `python -m mgan_jax.pristine` made: metrics.csv tells the NIQE of each result
     'perceptual_loss': 'features',  # mean absolute difference of one layer's features, or 'lpips'
     'winograd': True,  # on CPUs in float32, convolutions with fewer multiplications and 6 to 8 times the rounding error
     'batch_size': 0,  # images at once on all devices; 0: as many as fit, on CPUs one on each
