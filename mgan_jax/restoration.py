@@ -6,7 +6,21 @@ from typing import Any
 
 import jax
 
-from mgan_jax import cases, losses, masks, models, networks, pipeline, presets, programs, results, sources, stores
+from mgan_jax import (
+    cases,
+    contributions,
+    losses,
+    masks,
+    models,
+    networks,
+    pipeline,
+    presets,
+    programs,
+    report,
+    results,
+    sources,
+    stores,
+)
 from mgan_jax.hosts import WHOLE, Share
 from mgan_jax.pipeline import Job
 
@@ -32,7 +46,9 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
     state = programs.state_like(generator, task, program, batch_size)
     made_by = results.fingerprint(settings, (params, vgg), *masks.content(settings.get('mask')))
-    return Job(settings, found, share, generator, program, batch_size, state, made_by, lpips)
+    place = settings['layer'], settings['space']
+    explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, lpips, explain)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:
@@ -44,7 +60,9 @@ def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list
     with stores.opened(job.settings['out'], *job.share) as store:
         results.start(store, job.settings, machine())
         pipeline.restore(job, store)
-        return results.write_table(store)
+        rows = results.write_table(store)
+        report.write(store, rows)
+        return rows
 
 
 def machine() -> dict:

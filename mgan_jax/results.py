@@ -27,11 +27,13 @@ NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size', 'remat', 'generator', '
 
 
 class Result(NamedTuple):
-    """What is kept of one image. Pictures [H W C] in [-1, 1]; codes: latents [N D], alpha [N C], ...; row: see COLUMNS."""
+    """What is kept of one image. Pictures [H W C] in [-1, 1]; codes: latents [N D], alpha [N C], ...; row: see COLUMNS;
+    files: the contents of further ones by their names."""
 
     pictures: dict[str, np.ndarray]
     codes: dict[str, np.ndarray]
     row: dict
+    files: dict[str, bytes] = {}
 
 
 class Identity(NamedTuple):
@@ -115,6 +117,8 @@ def write(store: Store, name: str, identity: Identity, result: Result) -> None:
         for title, picture in result.pictures.items():
             images.write_png(folder / f'{title}.png', picture)
         np.savez(folder / 'latents.npz', allow_pickle=False, **result.codes)
+        for title, content in result.files.items():
+            (folder / title).write_bytes(content)
         (folder / RECORD).write_text(json.dumps(row, indent=2) + '\n', encoding='utf-8')
 
 
@@ -157,6 +161,11 @@ def write_table(store: Store) -> list[dict]:
             store.write('metrics.csv', content)
         if parts == _parts(store):  # else another one has finished meanwhile, and may have written before this one
             return table
+
+
+def is_whole(store: Store) -> bool:
+    """Whether all processes of this run have finished, so that the table has all rows."""
+    return len(_parts(store)) == int(store.own.rpartition('-')[2])
 
 
 def _parts(store: Store) -> list[str]:

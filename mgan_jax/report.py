@@ -1,0 +1,5 @@
+"""report.html"""
+
+
+def write(store, rows):
+    pass
