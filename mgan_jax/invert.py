@@ -95,7 +95,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
         try:
             counts = pipeline.restore(job, store, diary, lambda: bool(stopped()))
             rows = results.write_table(store)
-            report.write(store, rows)
+            report.write(store)
         except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
             advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
             print(f'{sentence(error)}; {advice}', file=sys.stderr)

@@ -8,6 +8,7 @@ import jax
 
 from mgan_jax import (
     cases,
+    commands,
     contributions,
     losses,
     masks,
@@ -33,7 +34,7 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     own: a generator of the caller's and its weights, instead of the one that the settings name. share: of the images.
     """
     if own is not None:
-        settings = settings | {'generator': settings['generator'] or "the caller's own"}
+        settings = settings | {'generator': settings['generator'] or commands.OWN}
     presets.require_fields(settings)
     presets.require_values(settings)
     generator, params, (distance, vgg, lpips) = networks.load(settings, own)
@@ -61,7 +62,7 @@ def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list
         results.start(store, job.settings, machine())
         pipeline.restore(job, store)
         rows = results.write_table(store)
-        report.write(store, rows)
+        report.write(store)
         return rows
 
 

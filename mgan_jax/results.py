@@ -155,12 +155,17 @@ def write_table(store: Store) -> list[dict]:
     """
     while True:
         parts = _parts(store)
-        table = _in_order(store.read(part) or b'' for part in parts)
-        content = _csv(table)
+        rows = table(store)
+        content = _csv(rows)
         if content != store.read('metrics.csv'):
             store.write('metrics.csv', content)
         if parts == _parts(store):  # else another one has finished meanwhile, and may have written before this one
-            return table
+            return rows
+
+
+def table(store: Store) -> list[dict]:
+    """The rows of all processes that have finished, in the order of the list."""
+    return _in_order(store.read(part) or b'' for part in _parts(store))
 
 
 def is_whole(store: Store) -> bool:
