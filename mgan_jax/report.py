@@ -5,6 +5,7 @@ by image from small files of theirs; what it holds at once, and so what it takes
 """
 
 import base64
+import contextlib
 import functools
 import hashlib
 import html
@@ -67,8 +68,8 @@ def write(store: Store) -> None:
     rows, steps = results.table(store), _steps(config.get('config', {}))
     told = rows[:ROWS]
     gathered = streams.ahead(functools.partial(_entry, store, steps), told, workers=THREADS, depth=4 * THREADS)
-    entries = (outcome.value if outcome.error is None else Entry(outcome.item) for outcome in gathered)
-    content = page(config, steps, entries, len(rows) - len(told))
+    with contextlib.closing(gathered):
+        content = page(config, steps, map(_require, gathered), len(rows) - len(told))
     if content != store.read(NAME):
         store.write(NAME, content)
 
@@ -76,23 +77,22 @@ def write(store: Store) -> None:
 def page(config: dict, steps: Steps, entries: Iterable[Entry], left_out: int = 0) -> bytes:
     """The file. config: what config.json holds; left_out: how many images there were besides."""
     columns = [name for name in results.COLUMNS if name not in ('name', 'status')]
-    lines, thumbs, room, shape = [], [], BYTES, (1, 1)
+    lines, thumbs, room, shape = [], [], BYTES, None
     for entry in entries:
-        thumb = base64.b64encode(entry.thumb).decode('ascii')
-        if len(thumb) > room:
-            thumb = ''
-        elif thumb and not any(thumbs):
-            shape = _panel(entry)
-        room -= len(thumb)
+        line, thumb = _line(entry, columns), base64.b64encode(entry.thumb).decode('ascii')
+        room -= len(thumb) + len(line)
+        if room < 0:
+            line, thumb = _line(entry._replace(loss=(), psnr=()), columns), ''
+        shape = shape or (_panel(entry) if thumb else None)
+        lines.append(line)
         thumbs.append(thumb)
-        lines.append(_line(entry, columns))
     settings = config.get('config', {})
     told = {
         'title': title(settings),
         'columns': columns,
         'files': FILES,
         'panels': thumbnails.TITLES,
-        'shape': shape,
+        'shape': shape or (1, 1),
         'codes': settings.get('num_codes', 1),
         'loss_steps': steps.loss,
         'psnr_steps': steps.psnr,
@@ -100,9 +100,8 @@ def page(config: dict, steps: Steps, entries: Iterable[Entry], left_out: int = 0
         'versions': list(config.get('versions', {}).items()),
         'devices': _counted(config.get('devices', [])),
         **commands.told(settings),
-        'images': lines,
     }
-    return _filled(told, thumbs)
+    return _filled(told, lines, thumbs)
 
 
 def title(settings: dict) -> str:
@@ -110,7 +109,7 @@ def title(settings: dict) -> str:
     return f'{task} x{settings["factor"]}' if 'factor' in settings else task
 
 
-def _filled(told: dict, thumbs: Sequence[str]) -> bytes:
+def _filled(told: dict, lines: Sequence[str], thumbs: Sequence[str]) -> bytes:
     """The template with all its parts. The page says by checksum which script and style are its own; nothing else runs."""
     style = _read('report.css')
     script = '\n'.join(map(_read, _SCRIPTS))
@@ -123,6 +122,7 @@ def _filled(told: dict, thumbs: Sequence[str]) -> bytes:
             style_sum=_checksum(style),
             script_sum=_checksum(script),
             run=embedded(told),
+            images=f'[{",".join(lines)}]',
             thumbs='\n'.join(thumbs),
         )
         .encode()
@@ -143,11 +143,11 @@ def _checksum(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')
 
 
-def _line(entry: Entry, columns: Sequence[str]) -> list:
+def _line(entry: Entry, columns: Sequence[str]) -> str:
     row = entry.row
     values = [_finite(row.get(column)) for column in columns]
     files = sum(1 << bit for bit, name in enumerate(FILES) if name in entry.files)
-    return [row['name'], row['status'], values, files, entry.loss, entry.psnr]
+    return embedded([row['name'], row['status'], values, files, entry.loss, entry.psnr])
 
 
 def _finite(value: Any) -> float | None:
@@ -183,10 +183,26 @@ def _entry(store: Store, steps: Steps, row: dict) -> Entry:
 
 
 def _thumb(store: Store, name: str, there: frozenset[str]) -> bytes:
-    if PREVIEW in there:
-        return store.read(f'{name}/{PREVIEW}') or b''
+    if PREVIEW in there and _is_picture(content := store.read(f'{name}/{PREVIEW}') or b''):
+        return content
     files = [f'{title}.png' for title in thumbnails.TITLES if f'{title}.png' in there]  # results of an earlier release
     return thumbnails.of_files([store.read(f'{name}/{file}') or b'' for file in files]) or b''
+
+
+def _is_picture(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content), formats=['WEBP']):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _require(outcome: streams.Outcome) -> Entry:
+    if isinstance(outcome.error, OSError):  # a folder that cannot be read costs its own pictures only
+        return Entry(outcome.item)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
 
 
 def _rounded(value: float | None) -> float | None:

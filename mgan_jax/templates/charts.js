@@ -35,7 +35,7 @@ function histogram(column, values, pick, mark = null) {
   drawing.append(shape('line', { class: 'axis', x1: 0, x2: 260, y1: 72.5, y2: 72.5 }), shape('text', { x: 0, y: 88 }, shown(told.low, column)));
   if (told.high > told.low) drawing.append(shape('text', { x: 260, y: 88, 'text-anchor': 'end' }, shown(told.high, column)));
   return element('div', { class: 'tile' }, element('h3', {}, label(column)),
-    element('p', {}, 'mean ' + shown(told.mean, column) + ' ± ' + shown(told.deviation, column) + ', median ' + shown(told.median, column)), drawing);
+    element('p', {}, 'mean ' + shown(told.mean, column) + ' ± ' + shown(told.deviation, column, told.mean) + ', median ' + shown(told.median, column)), drawing);
 }
 
 // Mean and the middle 80 % at each step, of the images that were still on their way.

@@ -2,8 +2,8 @@
 // Elements, pictures and numbers. Texts become text nodes and attributes, never markup: names are anyone's.
 
 const DATA = JSON.parse(document.getElementById('data').textContent);
-const THUMBS = document.getElementById('thumbs').textContent.trim().split('\n');
-const IMAGES = DATA.images.map((row, index) => ({
+const THUMBS = document.getElementById('thumbs').textContent.split('\n');
+const IMAGES = JSON.parse(document.getElementById('images').textContent).map((row, index) => ({
   index, name: row[0], status: row[1], values: row[2], files: DATA.files.filter((_, bit) => (row[3] >> bit) & 1),
   loss: row[4], psnr: row[5], thumb: THUMBS[index] || '',
 }));
@@ -34,10 +34,11 @@ function label(column) {
   return LABELS[column] || column.replaceAll('_', ' ');
 }
 
-function shown(value, column) {
+// As people read it; with as many digits as `like` has.
+function shown(value, column, like = value) {
   if (value === null || value === undefined) return '–';
   if (WHOLE.includes(column)) return String(value);
-  const size = Math.abs(value);
+  const size = Math.abs(like);
   if (size && (size < 0.001 || size >= 1e6)) return value.toExponential(2);
   return size < 1 ? value.toFixed(4) : value.toFixed(2);
 }

@@ -33,9 +33,10 @@ function card(image) {
   const columns = [...new Set(first.filter((name) => COLUMNS.includes(name)))].slice(0, 4);
   const figures = columns.filter((name) => valueOf(image, name) !== null).map((name) =>
     element('div', {}, element('dt', {}, label(name)), element('dd', {}, shown(valueOf(image, name), name))));
-  const picture = image.thumb ? slider(image, choice.compare, 'result', thumb) : element('div', { class: 'missing compare' }, 'no picture');
-  picture.style.aspectRatio = DATA.shape.join(' / ');
-  return element('li', { class: 'card' }, picture, element('div', { class: 'text' },
+  const there = image.thumb || image.files.includes('result.png'), make = image.thumb ? thumb : (of, title) => picture(of, title, true);
+  const frame = there ? slider(image, choice.compare, 'result', make) : element('div', { class: 'missing compare' }, 'no picture');
+  frame.style.aspectRatio = DATA.shape.join(' / ');
+  return element('li', { class: 'card' }, frame, element('div', { class: 'text' },
     element('a', { href: route(image) }, image.name),
     image.status === 'done' ? null : element('div', { class: 'failed' }, image.status), element('dl', {}, ...figures)));
 }

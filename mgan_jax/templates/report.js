@@ -1,13 +1,15 @@
 // The settings, and what is shown at which address: '#/NAME' is an image, everything else the run.
 
 function showSettings() {
-  const rows = DATA.settings.map(([name, value, changed]) => element('tr', changed === null ? {} : { class: 'changed' },
-    element('th', { scope: 'row' }, name), element('td', {}, value), element('td', { class: 'soft' }, changed === null ? '' : 'instead of ' + changed)));
+  const changed = DATA.settings.filter((row) => row[2] !== null), all = [...DATA.settings].sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  const table = (settings) => element('table', {}, element('tbody', {}, ...settings.map(([name, value, changed]) => element('tr', changed === null ? {} : { class: 'changed' },
+    element('th', { scope: 'row' }, name), element('td', {}, value), element('td', { class: 'soft' }, changed === null ? '' : 'instead of ' + changed)))));
   const machine = [...DATA.versions, ...DATA.devices].map(([name, value]) => element('tr', {}, element('th', { scope: 'row' }, name), element('td', {}, value)));
   const copy = element('button', { type: 'button', onclick: () => navigator.clipboard.writeText(DATA.command).then(() => { copy.textContent = 'Copied'; }) }, 'Copy');
   const command = DATA.command ? [element('p', { class: 'hint' }, 'The command that makes this run:'), element('pre', { id: 'command', tabindex: 0 }, DATA.command), navigator.clipboard ? copy : null] : [];
   document.getElementById('settings').replaceChildren(...command.filter((part) => part), element('div', { class: 'columns' },
-    element('div', {}, element('p', { class: 'hint' }, 'Settings; first those that differ from the preset ' + DATA.preset + '.'), element('table', {}, element('tbody', {}, ...rows))),
+    element('div', {}, element('p', { class: 'hint' }, changed.length ? 'What differs from the preset ' + DATA.preset + ':' : 'All is as in the preset ' + DATA.preset + '.'),
+      changed.length ? table(changed) : null, element('details', {}, element('summary', {}, 'All ' + all.length + ' settings'), table(all))),
     element('div', {}, element('p', { class: 'hint' }, 'Versions and devices'), element('table', {}, element('tbody', {}, ...machine)))));
 }
 

@@ -54,7 +54,7 @@ function pictures(image) {
 }
 
 function movie(image) {
-  const node = element('img', { alt: 'how the result of ' + image.name + ' came about', loading: 'lazy' });
+  const node = element('img', { class: 'movie', alt: 'how the result of ' + image.name + ' came about' });
   const figure = element('figure', {}, node, element('figcaption', {}, 'over the steps',
     ...(image.files.includes('history.mp4') ? [' (', element('a', { href: place(image, 'history.mp4') }, 'video'), ')'] : [])));
   node.style.aspectRatio = DATA.shape.join(' / ');
@@ -78,7 +78,7 @@ function contributions(image) {
     parts.push(element('p', { class: 'hint' }, 'What each code alone gives: G2 of its features, weighted by its channel importances.'), element('ul', { class: 'codes' }, ...list));
   }
   if (image.files.includes('alpha.png')) {
-    const map = element('img', { class: 'heat', alt: 'channel importances of ' + image.name, loading: 'lazy' });
+    const map = element('img', { class: 'heat', alt: 'channel importances of ' + image.name });
     map.addEventListener('error', () => map.remove());
     map.style.height = 0.9 * Math.min(40, DATA.codes) + 'rem';
     map.src = place(image, 'alpha.png');
