@@ -19,12 +19,11 @@ def of(pictures: dict[str, np.ndarray]) -> bytes:
 
 
 def of_files(contents: Sequence[bytes]) -> bytes | None:
-    """Of image files, None if one of them cannot be read."""
+    """Of PNG files, None if one of them cannot be read."""
     pictures = []
     try:
         for content in contents:
-            with Image.open(io.BytesIO(content)) as picture:
-                picture.draft('RGB', (SIDE, SIDE))
+            with Image.open(io.BytesIO(content), formats=['PNG']) as picture:
                 pictures.append(picture.convert('RGB'))
                 pictures[-1].thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning):

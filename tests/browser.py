@@ -61,6 +61,7 @@ class Page:
         self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Log', 'Network'):
             self.call(f'{domain}.enable')
+        self.call('Page.setLifecycleEventsEnabled', enabled=True)
         self.size(width, height)
         features = [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]
         self.call('Emulation.setEmulatedMedia', features=features)
@@ -72,8 +73,8 @@ class Page:
         """-> seconds until the page has loaded."""
         self.events.clear()
         began = time.monotonic()
-        self.call('Page.navigate', url=url)
-        while not any(event['method'] == 'Page.loadEventFired' for event in self.events):
+        loader = self.call('Page.navigate', url=url)['loaderId']
+        while not any(_is_load(event, loader) for event in self.events):
             self.take(began + self.timeout)
         return time.monotonic() - began
 
@@ -138,6 +139,11 @@ class Page:
             self.events.append(message)
             self.problems += _problem(message)
         return message
+
+
+def _is_load(event, loader):
+    parameters = event['params']
+    return event['method'] == 'Page.lifecycleEvent' and (parameters['name'], parameters['loaderId']) == ('load', loader)
 
 
 def _problem(event):

@@ -14,7 +14,7 @@ function isChosen(image) {
   if (choice.status && (image.status === 'done') !== (choice.status === 'done')) return false;
   return Object.entries(choice.ranges).every(([column, [low, high]]) => {
     const value = valueOf(image, column);
-    return value !== null && value !== undefined && (low === null || value >= low - 1e-9) && (high === null || value <= high + 1e-9);
+    return value !== null && value !== undefined && (low === null || value >= low) && (high === null || value <= high);
   });
 }
 
@@ -71,7 +71,8 @@ function showFigures(found) {
 
 function pickRange(column, low, high) {
   location.hash = '';
-  const round = (value, way) => Number((way(value * 1e4) / 1e4).toPrecision(8));
+  const unit = 10 ** Math.floor(Math.log10(Math.abs(high - low) / 1000 || 1e-6));
+  const round = (value, way) => Number((way(value / unit) * unit).toPrecision(8));
   controls.details.open = true;
   controls[column].forEach((input, index) => { input.value = index ? round(high, Math.ceil) : round(low, Math.floor); });
   readRange(column);
