@@ -94,6 +94,7 @@ def _measure(
 def curve_of(job: restoration.Job, chosen: list[sources.Source], looks: list[int]) -> tuple[dict, float]:
     """{steps: {'loss': [..], 'psnr': [..]}} of the iterate that would be kept, and seconds for an image and a step."""
     found = [cases.read(source, sources.load(source), job.generator, job.settings) for source in chosen]
+    found += found[-1:] * (-len(found) % job.program.devices)  # each device has as many
     number = np.array([case.number for case in found], np.uint32)
     observation = jax.tree.map(lambda *rows: np.concatenate(rows), *[case.observation for case in found])
     targets = np.concatenate([case.target for case in found])
@@ -107,7 +108,7 @@ def curve_of(job: restoration.Job, chosen: list[sources.Source], looks: list[int
         codes = state.codes if job.settings['keep'] == 'last' else state.best_codes
         _, result = job.program.finish(codes, target, *job.program.shared)
         psnr = metrics.psnr(np.clip(result, -1, 1), targets)
-        curve[look] = {'loss': loss.tolist(), 'psnr': np.asarray(psnr).tolist()}
+        curve[look] = {'loss': loss[: len(chosen)].tolist(), 'psnr': np.asarray(psnr)[: len(chosen)].tolist()}
     return curve, float(np.median(seconds[1:] or seconds))
 
 

@@ -1,24 +1,24 @@
 """The images that are on their way, saved so that a later run goes on with the same bits.
 
 A checkpoint is a folder of the process's own part of the store: `images.json` says which images, of which settings, and how
-far, with their curves and frames; `states/` holds their states in the format of Orbax. The newest one replaces those before it.
+far, with their curves and frames; `states.npz` holds their states. The newest one replaces those before it. Orbax, which
+keeps the weights, is not for this: its threads wait for minutes for one another when a disk becomes full.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from mgan_jax import history
-from mgan_jax.models.checkpoint import local_only, ocp
 from mgan_jax.pool import Progress
 from mgan_jax.results import Identity
 from mgan_jax.stores import Store
 
 VERSION = 1
-INDEX = 'images.json'
+INDEX, STATES = 'images.json', 'states.npz'
 
 
 class Saved(NamedTuple):
@@ -34,8 +34,9 @@ def save(store: Store, images: Sequence[Saved]) -> None:
     if images:
         with store.folder(f'{store.own}/checkpoint-{_number(before) + 1:06d}', INDEX) as folder:
             states = jax.tree.map(lambda *rows: np.stack(rows), *[image.progress.state for image in images])
-            with local_only():
-                ocp.save(folder / 'states', {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(states))})
+            np.savez(
+                folder / STATES, allow_pickle=False, **{str(i): leaf for i, leaf in enumerate(jax.tree.leaves(states))}
+            )
             index = {'version': VERSION, 'images': [_described(image) for image in images]}
             (folder / INDEX).write_text(json.dumps(index), encoding='utf-8')
     for name in before:
@@ -56,9 +57,8 @@ def load(store: Store, like: Any) -> dict[Identity, Progress]:
             index = json.loads((folder / INDEX).read_text(encoding='utf-8'))
             if index['version'] != VERSION:
                 raise ValueError(f'it has version {index["version"]} and this release reads version {VERSION}')
-            with local_only():
-                arrays = ocp.load(folder / 'states')
-            rows = _rows(arrays, like, len(index['images']))
+            with open(folder / STATES, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
+                rows = _rows(arrays, like, len(index['images']))
             return {
                 Identity(told['sha256'], told['made_by']): Progress(
                     row,
@@ -70,7 +70,7 @@ def load(store: Store, like: Any) -> dict[Identity, Progress]:
                 )
                 for told, row in zip(index['images'], rows, strict=True)
             }
-        except Exception as error:  # whatever Orbax makes of damaged files
+        except Exception as error:  # whatever becomes of damaged files
             reason = ' '.join(str(error).split())[:200]
             raise ValueError(f'the checkpoint {store.text}/{names[-1]} cannot be used ({reason})') from error
 
@@ -95,7 +95,7 @@ def _described(image: Saved) -> dict:
     }
 
 
-def _rows(arrays: dict[str, Any], like: Any, count: int) -> list[Any]:
+def _rows(arrays: Mapping[str, Any], like: Any, count: int) -> list[Any]:
     """The states, image by image, as trees of NumPy arrays."""
     leaves, structure = jax.tree.flatten(like)
     stacked = [np.asarray(arrays[str(i)]) for i in range(len(leaves))]

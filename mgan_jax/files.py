@@ -91,6 +91,20 @@ def write_atomically(path: str | os.PathLike, content: bytes, inside: Path | Non
         raise
 
 
+def append(path: Path, data: bytes) -> None:
+    """Adds all of it to a file, or nothing. Makes the file and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'ab', buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        try:
+            while data:  # a disk that becomes full takes a part of it first
+                data = data[file.write(data) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(end)
+            raise
+
+
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[bool]:
     """Holds a lock on a file, which is made if it is not there, until the end of the block; the system drops it when the

@@ -8,6 +8,8 @@ import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -35,12 +37,13 @@ def join(
     *,
     detect: bool = False,
     seconds: int = 300,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Share:
     """Waits until all processes of a run are there -> the share of this one; without arguments the whole.
 
     coordinator: HOST:PORT where process 0 listens while they meet. detect: JAX finds all three by itself, on TPU pods,
-    SLURM, Open MPI and Kubernetes. seconds: how long to wait. To be called before anything is computed. ValueError with one
-    sentence if that is not possible or the others do not come.
+    SLURM, Open MPI and Kubernetes. seconds: how long to wait, unless `stop` becomes true. To be called before anything is
+    computed. ValueError with one sentence if that is not possible or the others do not come.
     """
     given = coordinator, num_processes, process_id
     if seconds < 1:
@@ -48,14 +51,14 @@ def join(
     if detect:
         if any(value is not None for value in given):
             raise ValueError(f'--distributed finds the processes by itself; {USAGE}.')
-        return _met('the processes of this cluster', {}, seconds)
+        return _met('the processes of this cluster', {}, seconds, stop)
     if all(value is None for value in given):
         return WHOLE
     _require(*given)
     if num_processes == 1:
         return WHOLE
     who = f'process {process_id} of {num_processes} at {coordinator}'
-    return _met(who, dict(zip(_MEETING, given, strict=True)), seconds)
+    return _met(who, dict(zip(_MEETING, given, strict=True)), seconds, stop)
 
 
 def _require(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
@@ -74,23 +77,40 @@ def _require(coordinator: str | None, num_processes: int | None, process_id: int
         )
 
 
-def _met(who: str, meeting: dict, seconds: int) -> Share:
+def _met(who: str, meeting: dict, seconds: int, stop: Callable[[], bool]) -> Share:
     """Lets a child process meet the others. who: this process, in an error."""
     command = [sys.executable, '-P', __file__, json.dumps({'meeting': meeting, 'seconds': seconds})]
-    late = (
-        f'not all processes met within {seconds} s; start all of them, with the same --coordinator and --num_processes'
-    )
-    try:
-        child = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _START_UP)
-    except subprocess.TimeoutExpired as error:
-        raise ValueError(f'{who}: {late}.') from error
+    deadline = time.monotonic() + seconds + _START_UP
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            while (told := _told(child)) is None:
+                if stop() or time.monotonic() > deadline:
+                    raise ValueError(
+                        f'{who}: {"stopped while it waited for the others" if stop() else _late(seconds)}.'
+                    )
+        finally:
+            child.kill()  # nothing if it has ended
     if child.returncode:
-        reason = _reason(child.stderr)
-        raise ValueError(f'{who}: {late if "DEADLINE_EXCEEDED" in reason else reason}.')
-    answer = json.loads(child.stdout.splitlines()[-1])
+        reason = _reason(told[1])
+        raise ValueError(f'{who}: {_late(seconds) if "DEADLINE_EXCEEDED" in reason else reason}.')
+    answer = json.loads(told[0].splitlines()[-1])
     for name, devices in answer['visible'].items():
         jax.config.update(name, devices)
     return Share(*answer['share'])
+
+
+def _told(child: subprocess.Popen) -> tuple[str, str] | None:
+    """All that a child has printed and complained of when it has ended; None if it goes on for a moment."""
+    try:
+        return child.communicate(timeout=0.2)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _late(seconds: int) -> str:
+    return (
+        f'not all processes met within {seconds} s; start all of them, with the same --coordinator and --num_processes'
+    )
 
 
 def _reason(told: str) -> str:
@@ -109,8 +129,6 @@ def _reason(told: str) -> str:
 
 def _meet(meeting: dict, seconds: int) -> dict[str, Any]:
     """In the child: joins the others and parts from them."""
-    from jax._src import distributed  # where JAX keeps what it has detected; it starts the devices for those who ask it
-
     jax.config.update('jax_enable_preemption_service', False)
     jax.distributed.initialize(
         **meeting,
@@ -118,13 +136,16 @@ def _meet(meeting: dict, seconds: int) -> dict[str, Any]:
         initialization_timeout=seconds,
         shutdown_timeout_seconds=seconds,
     )
-    found = distributed.global_state
-    answer = {
-        'share': (found.process_id, found.num_processes),
-        'visible': {name: jax.config.values[name] for name in _VISIBLE},
-    }
+    share = (meeting['process_id'], meeting['num_processes']) if meeting else _detected()
+    answer = {'share': share, 'visible': {name: jax.config.values[name] for name in _VISIBLE}}
     jax.distributed.shutdown()
     return answer
+
+
+def _detected() -> tuple[int, int]:
+    from jax._src import distributed  # what JAX tells publicly, it tells when it has taken the devices
+
+    return distributed.global_state.process_id, distributed.global_state.num_processes
 
 
 if __name__ == '__main__':

@@ -40,9 +40,6 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print(f'interrupted; {KEPT}', file=sys.stderr)
         return INTERRUPTED
-    if code == 0 and stopped():
-        print(f'{"interrupted" if stopped() == INTERRUPTED else "stopped"}; {KEPT}', file=sys.stderr)
-        return stopped()
     return code
 
 
@@ -72,7 +69,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
     try:
         hosts_flags, rest = read_hosts(arguments)
         settings = read_settings(rest)
-        share = hosts.join(**hosts_flags)  # before anything is computed
+        share = hosts.join(**hosts_flags, stop=lambda: bool(stopped()))  # before anything is computed
         compiled.keep()
         job = restoration.prepare(settings, share=share)
         if settings['dry_run']:
@@ -81,6 +78,8 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
             )
             return 0
     except ValueError as error:
+        if stopped():  # while it waited for the other processes
+            return 0
         print(sentence(error), file=sys.stderr)
         return 2
     with contextlib.ExitStack() as stack:
@@ -100,8 +99,10 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
             advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
             print(f'{sentence(error)}; {advice}', file=sys.stderr)
             return 3
-    if not stopped():
-        print(_summary(rows, counts, settings['out']))
+    if stopped():
+        print(f'{"interrupted" if stopped() == INTERRUPTED else "stopped"}; {KEPT}', file=sys.stderr)
+        return stopped()
+    print(_summary(rows, counts, settings['out']))
     return 3 if any(row['status'] != results.DONE for row in rows) else 0
 
 

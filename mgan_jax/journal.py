@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mgan_jax import files
+
 LOG = 'log.jsonl'
 INTERVAL = 30.0  # seconds between figures
 
@@ -113,23 +115,9 @@ def _log(folder: Path, clock: Callable[[], float]) -> Callable[[str, Mapping], N
             whole = True
         moment = datetime.datetime.fromtimestamp(clock(), datetime.UTC).isoformat(timespec='milliseconds')
         line = json.dumps({'time': moment, 'event': event, **_plain(fields)}, allow_nan=False)
-        _append(folder / LOG, line.encode() + b'\n')
+        files.append(folder / LOG, line.encode() + b'\n')
 
     return write
-
-
-def _append(path: Path, data: bytes) -> None:
-    """Adds all of it to a file, or nothing. Makes the file and its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, 'ab', buffering=0) as file:
-        end = file.seek(0, os.SEEK_END)
-        try:
-            while data:  # a disk that becomes full takes a part of it first
-                data = data[file.write(data) :]
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(end)
-            raise
 
 
 def _cut(path: Path) -> None:
@@ -171,9 +159,9 @@ def _plots(folder: Path, clock: Callable[[], float]) -> Callable[[int, Mapping],
             names = (f'events.out.tfevents.{clock():.0f}.{os.getpid()}.{i}' for i in itertools.count())
             path = next(folder / name for name in names if not (folder / name).exists())
         if not path.exists() or not path.stat().st_size:
-            _append(path, record(file_version='brain.Event:2', wall_time=clock()))
+            files.append(path, record(file_version='brain.Event:2', wall_time=clock()))
         values = [{'tag': name, 'simple_value': float(number)} for name, number in numbers.items()]
-        _append(path, record(step=step, wall_time=clock(), summary={'value': values}))
+        files.append(path, record(step=step, wall_time=clock(), summary={'value': values}))
 
     return plot
 

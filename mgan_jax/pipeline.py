@@ -3,12 +3,14 @@
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,18 +110,12 @@ def restore(
         line = Line(job, store, rows, counts, bar, diary, stop, deque(), threading.Lock())
         write = stack.enter_context(streams.behind(workers=THREADS, depth=_depth(job)))
         save = stack.enter_context(streams.behind(workers=1, depth=1))
-        entries = stack.enter_context(contextlib.closing(_entries(line, _saved(line))))
-        rules = pool.Rules(
-            steps,
-            job.settings['tolerance'],
-            job.settings['keep'],
-            curve_every=history.interval(steps, 1, history.CURVE),
-            show_every=history.interval(steps, job.settings['history_every'], history.FRAMES),
-        )
-        report, saved = _reporter(line, write), time.monotonic()
-        diary.tell('started', images=len(job.sources), batch_size=job.batch_size, share=job.share)
+        saved = _saved(line)
+        entries = stack.enter_context(contextlib.closing(_entries(line, saved)))
+        report, last = _reporter(line, write), time.monotonic()
+        diary.tell('started', images=len(job.sources), batch_size=job.batch_size, share=job.share, **_told(saved))
         turns = pool.run(
-            job.program, entries, job.batch_size, rules, watch=not bar.disable,
+            job.program, entries, job.batch_size, _rules(job.settings), watch=not bar.disable,
             show=_show, tell=functools.partial(_say, line), stop=stop
         )  # fmt: skip
         for turn in turns:
@@ -127,15 +123,26 @@ def restore(
                 if image.finished:
                     write(_write, line, image)
             stopping = stop()
-            if stopping or time.monotonic() - saved > job.settings['save_every']:
-                saved = time.monotonic()
-                save(checkpoints.save, store, [_on_its_way(slot) for slot in turn.left])
+            if stopping or time.monotonic() - last > job.settings['save_every']:
+                last = time.monotonic()
+                save(_save, store, _on_their_way(turn, saved), tuple(write.jobs))
             report(turn)
             if stopping:
                 return counts
         if not stop():
-            save(checkpoints.save, store, [])  # nothing is on its way any more
+            save(_save, store, [], tuple(write.jobs))  # nothing is on its way any more
     return counts
+
+
+def _rules(settings: dict) -> pool.Rules:
+    steps = settings['steps']
+    return pool.Rules(
+        steps,
+        settings['tolerance'],
+        settings['keep'],
+        curve_every=history.interval(steps, 1, history.CURVE),
+        show_every=history.interval(steps, settings['history_every'], history.FRAMES),
+    )
 
 
 # Ahead of the device
@@ -145,10 +152,15 @@ def _saved(line: Line) -> dict[Identity, pool.Progress]:
     """How far images had come in an earlier run; none if that cannot be read, which is told."""
     job = line.job
     try:
-        return checkpoints.load(line.store, job.state)
+        found = checkpoints.load(line.store, job.state)
     except ValueError as error:
         _say(line, f'{sentence(error)}; the images that it holds begin anew.')
         return {}
+    return {identity: progress for identity, progress in found.items() if identity.made_by == job.made_by}
+
+
+def _told(saved: dict[Identity, pool.Progress]) -> dict[str, int]:
+    return {'going_on': len(saved), 'their_steps': sum(progress.steps for progress in saved.values())}
 
 
 def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Generator[pool.Entry]:
@@ -168,6 +180,7 @@ def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Generator[pool
                 _count(line, skipped=1)
                 line.bar.total -= line.job.settings['steps']
                 line.rows.add(place, value)
+                saved.pop(Identity(value['sha256'], value['made_by']), None)
             elif isinstance(error, ValueError | OSError):
                 _fail(line, place, source, error)
                 line.bar.update(line.job.settings['steps'])
@@ -235,8 +248,18 @@ def _show(work: Work, output: Any) -> history.Glimpse:
     return outcomes.glimpse(work.case, output)
 
 
-def _on_its_way(slot: pool.Slot) -> checkpoints.Saved:
-    return checkpoints.Saved(slot.entry.item.identity, slot.progress)
+def _on_their_way(turn: pool.Turn, saved: dict[Identity, pool.Progress]) -> list[checkpoints.Saved]:
+    """What has begun: in the pool, and in an earlier run where its turn has not come yet."""
+    begun = {slot.entry.item.identity: slot.progress for slot in turn.left}
+    return list(itertools.starmap(checkpoints.Saved, (saved | begun).items()))
+
+
+def _save(store: Store, images: list[checkpoints.Saved], before: Sequence[futures.Future]) -> None:
+    """Replaces the checkpoint, when the results that were to be written `before` are. If one of them could not be, the old
+    checkpoint is all that is left of that image."""
+    futures.wait(before)
+    if not any(job.exception() for job in before):
+        checkpoints.save(store, images)
 
 
 # What is told meanwhile

@@ -69,7 +69,7 @@ def measure(job: restoration.Job, done: int = 0, clock: Callable[[], float] = ti
     return Plan(
         images=len(job.sources),
         done=done,
-        processes=jax.process_count(),
+        processes=job.share.count,
         slots=job.batch_size,
         steps=job.settings['steps'],
         early=job.settings['tolerance'] > 0,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from mgan_jax import images
+from mgan_jax import files, images
 from mgan_jax.stores import RUN, Store
 
 COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'lpips', 'input_psnr', 'steps', 'seconds')
@@ -138,8 +138,8 @@ def rows(store: Store) -> Rows:
 
     def add(place: int, row: dict) -> None:
         line = json.dumps({'place': place} | {name: row[name] for name in COLUMNS if name in row})
-        with lock, open(path, 'a', encoding='utf-8') as file:
-            file.write(line + '\n')
+        with lock:
+            files.append(path, line.encode() + b'\n')
 
     def finish() -> None:
         with lock:

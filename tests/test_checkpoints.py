@@ -74,7 +74,7 @@ def test_one_that_could_not_be_written_leaves_the_one_before(store, monkeypatch)
     def full(*_, **__):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(checkpoints.ocp, 'save', full)
+    monkeypatch.setattr(np, 'savez', full)
     with pytest.raises(OSError, match='No space left'):
         checkpoints.save(store, [saved(2)])
     assert names(store) == ['checkpoint-000001']
@@ -91,16 +91,28 @@ def damage_index(folder):
 
 
 def damage_states(folder):
-    for path in (folder / 'states').rglob('*'):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    path = folder / 'states.npz'
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damage_a_bit(folder):
+    content = bytearray((folder / 'states.npz').read_bytes())
+    content[content.index(state(1)['codes'][0].tobytes())] ^= 1
+    (folder / 'states.npz').write_bytes(content)
+
+
+def pickle_states(folder):
+    with open(folder / 'states.npz', 'wb') as file:
+        np.savez(file, **{'0': np.array([print, print], object)})
 
 
 def remove_states(folder):
-    (folder / 'states').rename(folder / 'other')
+    (folder / 'states.npz').rename(folder / 'other')
 
 
-@pytest.mark.parametrize('damage', [damage_version, damage_index, damage_states, remove_states])
+@pytest.mark.parametrize(
+    'damage', [damage_version, damage_index, damage_states, damage_a_bit, pickle_states, remove_states]
+)
 def test_a_damaged_one_is_one_sentence(tmp_path, damage):
     with stores.opened(str(tmp_path)) as store:
         checkpoints.save(store, [saved(1)])

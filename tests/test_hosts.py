@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from mgan_jax import hosts
+from mgan_jax import hosts, invert
 from tests import small_runs
-from tests.small_runs import arguments, refused
+from tests.small_runs import arguments, latents, refused, table
 
 WAIT = 120  # seconds, for processes on a machine with other work; they take a few
 QUIET = {'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
@@ -188,3 +188,75 @@ def test_meetings_that_fail(capfd):
     assert 'the coordinator was started with a smaller --num_processes; give all the same' in large
     assert 'of this cluster: there is none that JAX can detect; give --coordinator=' in cluster.result()
     assert capfd.readouterr().err == ''
+
+
+# Whole runs
+
+
+@pytest.fixture(scope='module')
+def alone(folder, tmp_path_factory, in_the_repository, quick_compilation):
+    """What one process makes of the photos, on two devices."""
+    out = tmp_path_factory.mktemp('alone') / 'out'
+    assert invert.main(arguments(folder, 'invert.py', out, **RUN)) == 0
+    return content(out)
+
+
+RUN = {'perceptual': 0, 'batch_size': 0, 'steps': 20}
+
+
+def content(out):
+    """All that must be the same, whoever made it: pictures, codes, figures."""
+    rows = [{name: value for name, value in row.items() if name != 'seconds'} for row in table(out)]
+    pictures = {path.relative_to(out): path.read_bytes() for path in sorted(out.glob('*/*.png'))}
+    codes = [[array.tolist() for array in latents(out, row['name'])] for row in rows]
+    return rows, pictures, codes
+
+
+def many(folder, out, tmp_path, count, **fields):
+    environment = {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1', 'XDG_CACHE_HOME': str(tmp_path)}
+    command = ['-m', 'mgan_jax.invert', *arguments(folder, 'invert.py', out, **RUN | fields)]
+    flags = [f'--coordinator=127.0.0.1:{free_port()}', f'--num_processes={count}', f'--join_seconds={WAIT}']
+    return [([*command, *flags, f'--process_id={k}'], environment) for k in range(count)]
+
+
+def test_many_processes_make_what_one_makes(alone, folder, tmp_path):
+    """Two photos for three processes: the last one has nothing to do."""
+    out = tmp_path / 'out'
+    with started(many(folder, out, tmp_path, 3, images=folder / 'photos' / 'photo[01].png')) as processes:
+        for process in processes:
+            ended(process)
+    rows, pictures, codes = content(out)
+    assert [row['name'] for row in rows] == ['photo0', 'photo1']
+    assert (rows, codes) == (alone[0][:2], alone[2][:2])
+    assert pictures == {path: data for path, data in alone[1].items() if path.parent.name in ('photo0', 'photo1')}
+
+
+@pytest.mark.parametrize('number, code', [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_process_that_is_stopped_while_it_waits(folder, tmp_path, number, code):
+    command, environment = many(folder, tmp_path / 'out', tmp_path, 2)[1]
+    hear = 'import signal; signal.signal(signal.SIGINT, signal.default_int_handler); '  # which shells may have ignored
+    run = f'{hear}import sys; from mgan_jax import invert; sys.exit(invert.main({command[2:]!r}))'
+    with started([(['-c', run], environment)]) as (process,):
+        until(lambda: children(process.pid))
+        process.send_signal(number)
+        told = process.communicate(timeout=30)[1]
+    assert (process.returncode, told.count('\n')) == (code, 1), told
+    assert not (tmp_path / 'out').exists()
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='utf-8') as file:
+        return file.read().split()
+
+
+def test_a_process_that_is_killed_costs_the_others_nothing(alone, folder, tmp_path):
+    """And the same command finishes what it had to do, alone."""
+    out = tmp_path / 'out'
+    with started(many(folder, out, tmp_path, 2)) as (first, second):
+        until(lambda: list(out.glob('photo*/metrics.json')) or first.poll() is not None)
+        first.send_signal(signal.SIGKILL)
+        second.communicate(timeout=WAIT)
+        assert second.returncode in (0, 3)
+    assert {'photo1', 'photo3'} <= {path.parent.name for path in out.glob('photo*/metrics.json')}
+    assert invert.main(arguments(folder, 'invert.py', out, **RUN)) == 0
+    assert content(out) == alone

@@ -312,7 +312,7 @@ def test_a_disk_that_is_full(undisturbed, folder, tmp_path, monkeypatch, capsys,
         if where == 'results':
             patch.setattr(results, 'write', write_or_fail)
         elif where == 'checkpoint':
-            patch.setattr(checkpoints.ocp, 'save', full)
+            patch.setattr(checkpoints, 'save', full)
         else:
             inner = results.rows
             patch.setattr(results, 'rows', lambda store: inner(store)._replace(finish=full))

@@ -55,7 +55,7 @@ def base(folder):
     jobs = []
     prepare = restoration.prepare
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restoration, 'prepare', lambda *given: jobs.append(prepare(*given)) or jobs[-1])
+        patch.setattr(restoration, 'prepare', lambda *given, **share: jobs.append(prepare(*given, **share)) or jobs[-1])
         with optimization(True):
             assert invert.main(arguments(folder, 'invert.py', out, optimizer='sgd')) == 0
     return out, jobs[0].program

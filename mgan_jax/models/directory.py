@@ -14,7 +14,7 @@ import numpy as np
 from mgan_jax import files, remote
 from mgan_jax.errors import sentence
 from mgan_jax.models import alexnet, lpips, pggan, stylegan, stylegan2, vgg
-from mgan_jax.models.checkpoint import ocp
+from mgan_jax.models.checkpoint import local_only, ocp
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.lpips import Lpips
@@ -54,7 +54,8 @@ def load(name: str | os.PathLike, **options: Any) -> tuple[Generator | Extractor
         _check_options(directory, architecture, options)
         model = build(architecture, configuration | options)
     try:
-        params = ocp.load(directory / 'params')
+        with local_only():
+            params = ocp.load(directory / 'params')
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{directory}/params cannot be read; convert the model again.') from error
     _check_params(directory, params, wanted)
@@ -117,7 +118,7 @@ def write(folder: Path, architecture: str, configuration: dict, params: dict, so
         'configuration': configuration,
         'source': source or {},
     }
-    context = ocp.Context()
+    context = local_only()
     context.array.saving.use_compression = False  # weights hardly shrink, and it takes their memory again
     with context:
         ocp.save(folder.absolute() / 'params', jax.tree.map(lambda x: np.asarray(x, np.float32), params))
