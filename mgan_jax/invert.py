@@ -17,7 +17,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import compiled, hosts, journal, pipeline, plan, presets, restoration, results, stores
+from mgan_jax import compiled, hosts, journal, pipeline, plan, presets, report, restoration, results, stores
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
@@ -103,6 +103,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
         try:
             counts = pipeline.restore(job, store, diary, lambda: bool(stopped()))
             rows = results.write_table(store)
+            report.write(store)
         except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
             advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
             print(f'{sentence(error)}; {advice}', file=sys.stderr)

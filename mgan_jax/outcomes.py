@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jax import Array
 
-from mgan_jax import cases, composition, metrics, niqe, pool, results, tasks
+from mgan_jax import cases, composition, history, metrics, niqe, pool, results, tasks, thumbnails
 
+PREVIEW = 'preview.webp'
 psnr = jax.jit(metrics.psnr)
 
 
@@ -35,8 +36,13 @@ def measures(settings: dict, image_size: tuple[int, int], lpips: Callable | None
     return Measures(settings['task'], lpips, jax.jit(functools.partial(niqe.score, model=model)))
 
 
-def result(case: cases.Case, image: pool.Image, measures: Measures) -> results.Result:
-    """The result of a finished image whose output is (inversion, result), [H W C]. ValueError if it is not finite."""
+def result(
+    case: cases.Case, image: pool.Image, measures: Measures, explain: Callable = lambda codes: {}
+) -> results.Result:
+    """The result of a finished image whose output is (inversion, result), [H W C]. ValueError if it is not finite.
+
+    explain(codes) -> the contents of further files by their names.
+    """
     if not (np.isfinite(image.loss) and np.isfinite(image.output[0]).all()):
         raise ValueError('its loss or image is not finite; check the weights and the learning rates')
     inverted, restored = (np.clip(pixels, -1, 1) for pixels in image.output)
@@ -46,7 +52,17 @@ def result(case: cases.Case, image: pool.Image, measures: Measures) -> results.R
     if case.target is not None:
         pictures['target'] = case.target[0]
     arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
-    return results.Result(arrays, _arrays(image.codes), row)
+    files = history.files(image.losses, image.shown) | explain(image.codes)
+    return results.Result(arrays, _arrays(image.codes), row, files | {PREVIEW: thumbnails.of(arrays)})
+
+
+def glimpse(case: cases.Case, output: tuple[np.ndarray, np.ndarray]) -> history.Glimpse:
+    """What is kept of an image on its way, whose output is (inversion, result), [H W C]."""
+    restored = np.clip(output[1], -1, 1)
+    if case.target is None:
+        return history.glimpse(restored, None)
+    with cases.on_the_host():
+        return history.glimpse(restored, float(psnr(restored[None], case.target)[0]))
 
 
 def _arrays(codes: composition.Codes) -> dict[str, np.ndarray]:

@@ -44,6 +44,8 @@ FIELDS: dict[str, Any] = {
     'remat': 'auto',  # compute feature maps twice to save memory: 'on', 'off', or where an image takes half of what there is
     'seed': 0,
     'save_every': 300.0,  # seconds between checkpoints of the images that are on their way
+    'history_every': 0,  # keep a frame and the PSNR of every so many steps (60 frames at most): an animation of each image
+    'contributions': False,  # picture what each of the N codes alone gives, and the channel importances
     'dry_run': False,  # only tell what a run would do: numbers, memory, volumes, time
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
@@ -86,6 +88,8 @@ DEMO: dict[str, Any] = {
     'steps': 100,
     'perceptual': 0.02,
     'extractor_size': 64,
+    'history_every': 5,
+    'contributions': True,
 }
 DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
 DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
@@ -163,6 +167,8 @@ def require_values(settings: dict) -> None:
     for name in ('steps', 'num_codes', 'extractor_size'):
         if settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; at least 1 is wanted.')
+    if settings['history_every'] < 0:
+        raise ValueError(f'history_every is {settings["history_every"]}; at least 1 is wanted, or 0 for no animation.')
     if settings['batch_size'] < 0:
         raise ValueError(f'batch_size is {settings["batch_size"]}; at least 1 is wanted, or 0 for what fits.')
     for name in ('tolerance', 'beta1', 'beta2'):

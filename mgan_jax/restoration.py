@@ -8,6 +8,8 @@ import jax
 
 from mgan_jax import (
     cases,
+    commands,
+    contributions,
     losses,
     masks,
     models,
@@ -16,6 +18,7 @@ from mgan_jax import (
     pipeline,
     presets,
     programs,
+    report,
     results,
     sources,
     stores,
@@ -32,7 +35,7 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     own: a generator of the caller's and its weights, instead of the one that the settings name. share: of the images.
     """
     if own is not None:
-        settings = settings | {'generator': settings['generator'] or "the caller's own"}
+        settings = settings | {'generator': settings['generator'] or commands.OWN}
     presets.require_fields(settings)
     presets.require_values(settings)
     generator, params, (distance, vgg, lpips) = networks.load(settings, own)
@@ -47,7 +50,9 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     state = programs.state_like(generator, task, program, batch_size)
     files = [*masks.content(settings.get('mask')), *masks.content(settings['niqe'])]
     made_by = results.fingerprint(settings, (params, vgg), *files)
-    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures)
+    place = settings['layer'], settings['space']
+    explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:
@@ -59,7 +64,9 @@ def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list
     with stores.opened(job.settings['out'], *job.share) as store:
         results.start(store, job.settings, machine())
         pipeline.restore(job, store)
-        return results.write_table(store)
+        rows = results.write_table(store)
+        report.write(store)
+        return rows
 
 
 def machine() -> dict:
