@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
         photos = Path(folder, 'photos')
         photos.mkdir()
         write_pictures(photos, count)
-        looks = [number for number in (64, 100, 200, 500, 1000, 1500, 2000, 5000, 10000) if number < count]
+        looks = [number for number in (20, 100, 200, 500, 1000, 1500, 2000, 5000, 10000) if number < count]
         rows = run(photos, Path(folder, 'out'), options.batch, looks)
     print(record.table(rows))
     record.save(options.out, 'stream', arguments, rows, device='cpu', batch=options.batch)
