@@ -18,13 +18,13 @@ SIZE = (1080, 900)
 LOADED = '[...document.images].every((image) => image.complete)'
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('--run', default='results/super_resolve')
     parser.add_argument('--image', default='scene3')
     parser.add_argument('--out', type=Path, default=Path('docs/pictures'))
     parser.add_argument('--dark', action='store_true')
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     if browser.executable() is None:
         parser.exit(2, 'no Chromium was found; install it, as by `apt-get install chromium`.\n')
     address = (Path(chosen.run) / 'report.html').absolute()

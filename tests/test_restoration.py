@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mgan_jax import (
     composition,
+    contributions,
     images,
     inversion,
     invert,
@@ -530,6 +531,16 @@ def test_generator_with_styles_that_is_not_square(wide, tmp_path, task):
         shapes = {name: arrays[name].shape for name in arrays}
     assert shapes['latents'] == (2, 3, 6) and shapes['tail'] == (3, 6) and shapes['noise_0'] == (4, 4)
     assert shapes['alpha_x'] == (2, 8) and shapes['alpha_rgb'] == (2, 3)
+
+
+def test_history_and_contributions_with_styles(wide, tmp_path):
+    (row,) = restoration.run(wide_settings(wide, tmp_path, noise=True, history_every=1, contributions=True))
+    assert row['status'] == 'done'
+    sizes = {'codes.png': (2 * 16, 12), 'alpha.png': (8, 2 * contributions.ROW), 'history.webp': (16, 12)}
+    for name, size in sizes.items():
+        with Image.open(tmp_path / 'one' / name) as image:
+            assert image.size == size, name
+    assert (tmp_path / 'report.html').is_file()
 
 
 def test_low_resolution_image_that_is_not_square(wide, tmp_path):
