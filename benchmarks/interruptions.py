@@ -31,6 +31,7 @@ FIELDS = {
 }  # seconds; writing a checkpoint takes some tenths
 COLUMNS = ('signal', 'kills', 'writing a result', 'writing a checkpoint', 'between', 'wrong')
 OWN = '.run/0-of-1'
+IMAGES = 8  # that are bundled
 CODES = {signal.SIGKILL: -9, signal.SIGTERM: 75}
 PATIENCE = 600  # seconds that a run may take
 
@@ -144,6 +145,18 @@ def at(seconds: float) -> Callable[[float], bool]:
     return lambda now: now >= seconds
 
 
+def after(out: Path, results: int, seconds: float) -> Callable[[float], bool]:
+    """Some time after there are so many results."""
+    reached: list[float] = []
+
+    def when(now: float) -> bool:
+        if not reached and len(folders(out)) >= results:
+            reached.append(now)
+        return bool(reached) and now - reached[0] >= seconds
+
+    return when
+
+
 def while_writing(out: Path, start: str, most: int = 10**9) -> Callable[[float], bool]:
     """While something is written whose name starts so and, at first, with at most so many results there."""
     work = out / OWN / 'partial'
@@ -152,6 +165,14 @@ def while_writing(out: Path, start: str, most: int = 10**9) -> Callable[[float],
         return any(name.startswith(f'.{start}') for name in os.listdir(work)) and len(folders(out)) <= most
 
     return when
+
+
+def _moments(
+    draw: random.Random, out: Path, number: signal.Signals, count: int, most: float
+) -> Iterator[tuple[signal.Signals, Callable]]:
+    """At a random number of results and up to `most` seconds later: moments that do not depend on what else the machine does."""
+    for _ in range(count):
+        yield number, after(out, draw.randrange(min(len(folders(out)), IMAGES - 1), IMAGES), draw.uniform(0, most))
 
 
 def _summary(kills: Sequence[Kill], problems: Counter, number: signal.Signals) -> dict:
@@ -177,8 +198,7 @@ def main(arguments: Sequence[str]) -> None:
             left = options.kills
             while left > 0:
                 out, runs = Path(folder, f'{number.name}{left}'), runs + 1
-                plan = [(number, at(draw.uniform(0, took))) for _ in range(min(left, 8))]
-                found = killed(command(out), out, iter(plan))
+                found = killed(command(out), out, _moments(draw, out, number, min(left, IMAGES), took / IMAGES))
                 told = wrong(out, expected)
                 problems[number] += len(told)
                 print(f'{number.name}: {len(found)} kills, {told or "every image once, bit by bit"}', flush=True)

@@ -49,7 +49,7 @@ class Job(NamedTuple):
 
     sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
     (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs. made_by: see `results.fingerprint`.
-    lpips(result, target): [B H W C] twice -> [B], None without heads. explain: see `contributions.explainer`, None without.
+    measures: what the results are measured with. explain: see `contributions.explainer`, None without.
     """
 
     settings: dict
@@ -60,7 +60,7 @@ class Job(NamedTuple):
     batch_size: int
     state: Any
     made_by: str
-    lpips: Callable | None
+    measures: outcomes.Measures
     explain: Callable | None = None
 
 
@@ -214,7 +214,7 @@ def _write(line: Line, image: pool.Image) -> None:
     """Writes the result of a finished image, or the reason why there is none."""
     work: Work = image.item
     try:
-        result = outcomes.result(work.case, image, line.job.lpips, functools.partial(_explain, line))
+        result = outcomes.result(work.case, image, line.job.measures, functools.partial(_explain, line))
         results.write(line.store, work.case.source.name, work.identity, result)
     except ValueError as error:
         _fail(line, work.place, work.case.source, error)

@@ -14,6 +14,7 @@ from mgan_jax import (
     masks,
     models,
     networks,
+    outcomes,
     pipeline,
     presets,
     programs,
@@ -40,16 +41,18 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     generator, params, (distance, vgg, lpips) = networks.load(settings, own)
     found = sources.find(settings['images'], BUNDLED)[share.index :: share.count]
     size = generator.image_size
+    measures = outcomes.measures(settings, size, lpips)
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
     chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
     objective = losses.objective(generator, task, distance=distance, **chosen)
     program = programs.build(settings, generator, task, objective, (params, vgg))
     batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
     state = programs.state_like(generator, task, program, batch_size)
-    made_by = results.fingerprint(settings, (params, vgg), *masks.content(settings.get('mask')))
+    files = [*masks.content(settings.get('mask')), *masks.content(settings['niqe'])]
+    made_by = results.fingerprint(settings, (params, vgg), *files)
     place = settings['layer'], settings['space']
     explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
-    return Job(settings, found, share, generator, program, batch_size, state, made_by, lpips, explain)
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:

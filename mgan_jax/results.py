@@ -19,7 +19,20 @@ import numpy as np
 from mgan_jax import files, images
 from mgan_jax.stores import RUN, Store
 
-COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'lpips', 'input_psnr', 'steps', 'seconds')
+# Of the result, then of the input for comparison; empty where there is nothing to measure, see docs/metrics.md.
+MEASURED = ('psnr', 'ssim', 'ms_ssim', 'lpips', 'hole_psnr', 'auc', 'niqe')
+COLUMNS = (
+    'name',
+    'status',
+    'loss',
+    *MEASURED,
+    'input_psnr',
+    'input_ssim',
+    'input_lpips',
+    'input_auc',
+    'steps',
+    'seconds',
+)
 DONE = 'done'
 RECORD = 'metrics.json'
 # Fields that say what is done where and how fast, or that name what `fingerprint` knows by its content.

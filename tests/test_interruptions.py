@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 
+import jax
 import pytest
 
-from benchmarks import interruptions
 from benchmarks.interruptions import at, disturbed, killed, while_writing, wrong
 from mgan_jax import invert, journal, pool
 from tests.small_runs import ROOT, arguments, folders, photo, refused
@@ -35,18 +35,26 @@ def undisturbed(folder):
 
 
 @pytest.fixture(scope='module')
-def command(folder, tmp_path_factory):
-    """command(out) of a process of its own, which keeps its programs."""
-    os.environ['XDG_CACHE_HOME'] = str(tmp_path_factory.mktemp('cache'))
-    yield lambda out, **fields: [sys.executable, '-m', 'mgan_jax.invert', *words(folder, out, steps=60, **fields)]
-    del os.environ['XDG_CACHE_HOME']
+def command(folder):
+    """command(out) of a process of its own, which computes as this one does and has its programs from it."""
+    config = jax.config
+    same = {
+        'JAX_COMPILATION_CACHE_DIR': config.jax_compilation_cache_dir,
+        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+        'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
+        'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
+        'JAX_DEFAULT_MATMUL_PRECISION': config.jax_default_matmul_precision,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in same.items():
+            patch.setenv(name, value)
+        yield lambda out, **fields: [sys.executable, '-m', 'mgan_jax.invert', *words(folder, out, steps=60, **fields)]
 
 
 @pytest.fixture(scope='module')
-def expected(folder, command):
+def expected(folder):
     out = folder / 'expected'
-    ended = interruptions.run(command(out))
-    assert ended.returncode == 0 and ended.stderr == ''
+    assert invert.main(words(folder, out, steps=60)) == 0
     return out
 
 
