@@ -8,8 +8,9 @@ const IMAGES = JSON.parse(document.getElementById('images').textContent).map((ro
   loss: row[4], psnr: row[5], thumb: THUMBS[index] || '',
 }));
 const LABELS = {
-  psnr: 'PSNR (dB)', ssim: 'SSIM', lpips: 'LPIPS', input_psnr: 'PSNR of the input (dB)', loss: 'Loss', steps: 'Steps',
-  seconds: 'Seconds',
+  psnr: 'PSNR (dB)', ssim: 'SSIM', ms_ssim: 'MS-SSIM', lpips: 'LPIPS', hole_psnr: 'PSNR in the hole (dB)', auc: 'AuC', niqe: 'NIQE',
+  input_psnr: 'PSNR of the input (dB)', input_ssim: 'SSIM of the input', input_lpips: 'LPIPS of the input',
+  input_auc: 'AuC of the input', loss: 'Loss', steps: 'Steps', seconds: 'Seconds',
 };
 const WHOLE = ['steps'];
 

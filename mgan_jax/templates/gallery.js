@@ -1,12 +1,12 @@
 // Choosing, sorting and paging of images, and their cards.
 
-const COLUMNS = DATA.columns;
+const COLUMNS = DATA.columns.filter((_, index) => IMAGES.some((image) => image.values[index] !== null));
 const HAS_TARGET = IMAGES.some((image) => image.files.includes('target.png'));
 const choice = { query: '', status: '', sort: '', descending: false, ranges: {}, page: 0, size: 48, compare: 'input' };
 const controls = {};
 
 function valueOf(image, column) {
-  return image.values[COLUMNS.indexOf(column)];
+  return image.values[DATA.columns.indexOf(column)];
 }
 
 function isChosen(image) {
@@ -29,10 +29,10 @@ function chosen() {
 }
 
 function card(image) {
-  const first = [choice.sort, ...COLUMNS.filter((name) => ['psnr', 'ssim', 'lpips'].includes(name)), 'loss'];
+  const first = [choice.sort, 'psnr', 'hole_psnr', 'auc', 'ssim', 'lpips', 'niqe', 'loss'];
   const columns = [...new Set(first.filter((name) => COLUMNS.includes(name)))].slice(0, 4);
   const figures = columns.filter((name) => valueOf(image, name) !== null).map((name) =>
-    element('div', {}, element('dt', {}, label(name)), element('dd', {}, shown(valueOf(image, name), name))));
+    element('div', {}, element('dt', {}, label(name).replace(' (dB)', '')), element('dd', {}, shown(valueOf(image, name), name))));
   const there = image.thumb || image.files.includes('result.png'), make = image.thumb ? thumb : (of, title) => picture(of, title, true);
   const frame = there ? slider(image, choice.compare, 'result', make) : element('div', { class: 'missing compare' }, 'no picture');
   frame.style.aspectRatio = DATA.shape.join(' / ');
