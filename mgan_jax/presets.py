@@ -85,14 +85,14 @@ DEMO: dict[str, Any] = {
     'images': 'bundled',
     'generator': 'demo',
     'extractor': 'demo-extractor',
-    'steps': 100,
+    'steps': 75,
     'perceptual': 0.02,
     'extractor_size': 64,
     'history_every': 10,
     'contributions': True,
 }
 DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
-DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
+DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {'reconstruct': {'steps': 100}, 'super_resolve': {'factor': 4}}
 
 CHOICES = {
     'tail': ('learned', 'own'),
