@@ -1,8 +1,8 @@
 """The images that are on their way, saved so that a later run goes on with the same bits.
 
 A checkpoint is a folder of the process's own part of the store: `images.json` says which images, of which settings, and how
-far; `states.npz` holds their states. The newest one replaces those before it. Orbax, which keeps the weights, is not for this:
-its threads wait for minutes for one another when a disk becomes full.
+far, with their curves and frames; `states.npz` holds their states. The newest one replaces those before it. Orbax, which
+keeps the weights, is not for this: its threads wait for minutes for one another when a disk becomes full.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from mgan_jax import history
 from mgan_jax.pool import Progress
 from mgan_jax.results import Identity
 from mgan_jax.stores import Store
@@ -60,7 +61,12 @@ def load(store: Store, like: Any) -> dict[Identity, Progress]:
                 rows = _rows(arrays, like, len(index['images']))
             return {
                 Identity(told['sha256'], told['made_by']): Progress(
-                    row, told['steps'], told['seconds'], told['compared']
+                    row,
+                    told['steps'],
+                    told['seconds'],
+                    told['compared'],
+                    tuple((step, loss) for step, loss in told['losses']),
+                    history.unpacked(told['shown']),
                 )
                 for told, row in zip(index['images'], rows, strict=True)
             }
@@ -80,7 +86,13 @@ def _number(names: list[str]) -> int:
 
 def _described(image: Saved) -> dict:
     now = image.progress
-    return image.identity._asdict() | {'steps': now.steps, 'seconds': now.seconds, 'compared': float(now.compared)}
+    return image.identity._asdict() | {
+        'steps': now.steps,
+        'seconds': now.seconds,
+        'compared': float(now.compared),
+        'losses': now.losses,
+        'shown': history.packed(now.shown),
+    }
 
 
 def _rows(arrays: Mapping[str, Any], like: Any, count: int) -> list[Any]:

@@ -93,12 +93,15 @@ def _copies(x: Array, batch: int) -> Array:
 
 
 def split_optimizer(
-    latents: optax.GradientTransformation, alpha: optax.GradientTransformation
+    latents: optax.GradientTransformation,
+    alpha: optax.GradientTransformation,
+    rest: optax.GradientTransformation | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """One optimiser for the latent codes (with the tail and the noise), another one for the channel importances."""
+    """One optimiser for the latent codes, one for the channel importances, one for the tail and the noise images (without
+    it, that of the latent codes)."""
 
     def labels(codes: Codes) -> Codes:
-        rest = (None if part is None else 'latents' for part in (codes.tail, codes.noise))
-        return Codes('latents', 'alpha', *rest)
+        others = (None if part is None else 'rest' for part in (codes.tail, codes.noise))
+        return Codes('latents', 'alpha', *others)
 
-    return optax.partition({'latents': latents, 'alpha': alpha}, labels)
+    return optax.partition({'latents': latents, 'alpha': alpha, 'rest': rest or latents}, labels)

@@ -17,13 +17,22 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax import compiled, hosts, journal, pipeline, plan, presets, restoration, results, stores
+from mgan_jax import compiled, hosts, journal, pipeline, plan, presets, report, restoration, results, stores
 from mgan_jax.errors import sentence
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
 MANY = '[--coordinator=HOST:PORT --num_processes=N --process_id=K | --distributed] [--join_seconds=300]'
 INTERRUPTED, STOPPED = 130, 75  # exit codes; 75 is what says everywhere: a temporary failure, try again
 KEPT = 'what was finished is kept, images on their way are saved, and the same command goes on.'
+
+# Means that the last line tells, and how: what stands before, the format, what stands behind.
+SUMMED_UP = {
+    'psnr': ('PSNR ', '.2f', ' dB'),
+    'hole_psnr': ('in the hole ', '.2f', ' dB'),
+    'auc': ('AuC ', '.4f', ''),
+    'lpips': ('LPIPS ', '.4f', ''),
+    'niqe': ('NIQE ', '.2f', ''),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -94,6 +103,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
         try:
             counts = pipeline.restore(job, store, diary, lambda: bool(stopped()))
             rows = results.write_table(store)
+            report.write(store)
         except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
             advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
             print(f'{sentence(error)}; {advice}', file=sys.stderr)
@@ -198,12 +208,11 @@ def _summary(rows: list[dict], counts: Counter, out: str) -> str:
     text = f'{len(done)} of {len(rows)} images done'
     if counts['again']:
         text += f' ({counts["again"]} again, since the image or the settings changed)'
-    if psnr := [row['psnr'] for row in done if 'psnr' in row]:
-        text += f', PSNR {np.mean(psnr):.2f} dB'
-    if before := [row['input_psnr'] for row in done if 'input_psnr' in row]:
-        text += f' (inputs {np.mean(before):.2f} dB)'
-    if lpips := [row['lpips'] for row in done if 'lpips' in row]:
-        text += f', LPIPS {np.mean(lpips):.4f}'
+    for name, form in SUMMED_UP.items():
+        if values := [row[name] for row in done if name in row]:
+            text += f', {form[0]}{np.mean(values):{form[1]}}{form[2]}'
+            if before := [row[f'input_{name}'] for row in done if f'input_{name}' in row]:
+                text += f' (inputs {np.mean(before):{form[1]}}{form[2]})'
     reasons = ''.join(f'\n  {row["name"]}: {row["status"]}' for row in rows if row['status'] != results.DONE)
     return f'{text}: {out}{reasons}'
 

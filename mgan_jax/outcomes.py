@@ -1,27 +1,68 @@
 """What is kept and measured of an image that has gone through the pool."""
 
+import functools
+import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 
-from mgan_jax import cases, composition, metrics, pool, results, tasks
+from mgan_jax import cases, composition, history, metrics, niqe, pool, results, tasks, thumbnails
 
-psnr, ssim = jax.jit(metrics.psnr), jax.jit(metrics.ssim)
+PREVIEW = 'preview.webp'
+psnr = jax.jit(metrics.psnr)
 
 
-def result(case: cases.Case, image: pool.Image, lpips: Callable | None) -> results.Result:
-    """The result of a finished image whose output is (inversion, result), [H W C]. ValueError if it is not finite."""
+class Measures(NamedTuple):
+    """What the results of a run are measured with. lpips(x, y): [B H W C] twice -> [B]; niqe(x) -> [B]; None without."""
+
+    task: str
+    lpips: Callable | None = None
+    niqe: Callable | None = None
+
+
+def measures(settings: dict, image_size: tuple[int, int], lpips: Callable | None) -> Measures:
+    """Those that settings name, for results of (H, W) pixels. ValueError if the NIQE model cannot be used for them."""
+    if not settings['niqe']:
+        return Measures(settings['task'], lpips)
+    model = niqe.load(os.path.expanduser(settings['niqe']))
+    if min(image_size) < model.patch_size:
+        raise ValueError(
+            f"niqe '{settings['niqe']}' looks at patches of {model.patch_size} pixels a side, and the results have {image_size[0]}x{image_size[1]}; "
+            'make a model of smaller patches with `python -m mgan_jax.pristine`.'
+        )
+    return Measures(settings['task'], lpips, jax.jit(functools.partial(niqe.score, model=model)))
+
+
+def result(
+    case: cases.Case, image: pool.Image, measures: Measures, explain: Callable = lambda codes: {}
+) -> results.Result:
+    """The result of a finished image whose output is (inversion, result), [H W C]. ValueError if it is not finite.
+
+    explain(codes) -> the contents of further files by their names.
+    """
     if not (np.isfinite(image.loss) and np.isfinite(image.output[0]).all()):
         raise ValueError('its loss or image is not finite; check the weights and the learning rates')
     inverted, restored = (np.clip(pixels, -1, 1) for pixels in image.output)
     row = {'name': case.source.name, 'status': _status(image.failed_at), 'loss': image.loss}
-    row |= _measure(case, restored[None], lpips) | {'steps': image.steps, 'seconds': round(image.seconds, 3)}
+    row |= _measure(case, restored[None], measures) | {'steps': image.steps, 'seconds': round(image.seconds, 3)}
     pictures = {'input': np.clip(tasks.pixels(case.observation)[0], -1, 1), 'result': restored, 'inversion': inverted}
     if case.target is not None:
         pictures['target'] = case.target[0]
     arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
-    return results.Result(arrays, _arrays(image.codes), row)
+    files = history.files(image.losses, image.shown) | explain(image.codes)
+    return results.Result(arrays, _arrays(image.codes), row, files | {PREVIEW: thumbnails.of(arrays)})
+
+
+def glimpse(case: cases.Case, output: tuple[np.ndarray, np.ndarray]) -> history.Glimpse:
+    """What is kept of an image on its way, whose output is (inversion, result), [H W C]."""
+    restored = np.clip(output[1], -1, 1)
+    if case.target is None:
+        return history.glimpse(restored, None)
+    with cases.on_the_host():
+        return history.glimpse(restored, float(psnr(restored[None], case.target)[0]))
 
 
 def _arrays(codes: composition.Codes) -> dict[str, np.ndarray]:
@@ -36,14 +77,38 @@ def _status(failed_at: int) -> str:
     return f'the loss became infinite or NaN at step {failed_at}; this is the best iterate before'
 
 
-def _measure(case: cases.Case, restored: np.ndarray, lpips: Callable | None) -> dict[str, float]:
-    """restored [1 H W C]. PSNR and SSIM are computed by the host, where nothing waits for the next step."""
-    if case.target is None:
-        return {}
+def _measure(case: cases.Case, restored: np.ndarray, measures: Measures) -> dict[str, float]:
+    """restored [1 H W C]. All but LPIPS is computed by the host, where nothing waits for the next step."""
     with cases.on_the_host():
-        values = {'psnr': psnr(restored, case.target), 'input_psnr': psnr(case.naive, case.target)}
-        if min(restored.shape[1:3]) >= 11:
-            values['ssim'] = ssim(restored, case.target)
-    if lpips is not None:
-        values['lpips'] = lpips(restored, case.target)
+        values = {'niqe': measures.niqe(restored)} if measures.niqe is not None else {}
+        if case.target is not None:
+            values |= _against(case.target, restored, case, measures)
     return {name: round(float(value[0]), 4) for name, value in values.items() if np.isfinite(value[0])}
+
+
+def _against(target: np.ndarray, restored: np.ndarray, case: cases.Case, measures: Measures) -> dict[str, Array]:
+    """The result against the target, and for comparison the input, where that is not the target itself."""
+    hole = case.observation.hole if isinstance(case.observation, tasks.Masked) else None
+    colours, scales = measures.task == 'colorize', metrics.scales_of(target.shape[1:3])
+    values = _compare(restored, target, hole, colours=colours, scales=scales)
+    given = {} if np.array_equal(case.naive, target) else _compare(case.naive, target, colours=colours)
+    if measures.lpips is not None:
+        values['lpips'] = measures.lpips(restored, target)
+        if given:
+            given['lpips'] = measures.lpips(case.naive, target)
+    return values | {f'input_{name}': value for name, value in given.items()}
+
+
+@functools.partial(jax.jit, static_argnames=('colours', 'scales'))
+def _compare(x: Array, y: Array, hole: Array | None = None, *, colours: bool, scales: int = 0) -> dict[str, Array]:
+    """[B H W C] twice -> name: [B]. MS-SSIM of one scale would be SSIM."""
+    values = {'psnr': metrics.psnr(x, y)}
+    if min(x.shape[1:3]) >= metrics.WINDOW:
+        values['ssim'] = metrics.ssim(x, y)
+    if scales > 1:
+        values['ms_ssim'] = metrics.ms_ssim(x, y, scales)
+    if hole is not None:
+        values['hole_psnr'] = metrics.psnr(x, y, hole)
+    if colours:
+        values['auc'] = metrics.auc_ab(x, y)
+    return values

@@ -19,7 +19,9 @@ from tqdm import tqdm
 from mgan_jax import (
     cases,
     checkpoints,
+    history,
     journal,
+    memory,
     models,
     outcomes,
     pool,
@@ -47,7 +49,7 @@ class Job(NamedTuple):
 
     sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
     (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs. made_by: see `results.fingerprint`.
-    lpips(result, target): [B H W C] twice -> [B], None without heads.
+    measures: what the results are measured with. explain: see `contributions.explainer`, None without.
     """
 
     settings: dict
@@ -58,7 +60,8 @@ class Job(NamedTuple):
     batch_size: int
     state: Any
     made_by: str
-    lpips: Callable | None
+    measures: outcomes.Measures
+    explain: Callable | None = None
 
 
 class Work(NamedTuple):
@@ -109,11 +112,11 @@ def restore(
         save = stack.enter_context(streams.behind(workers=1, depth=1))
         saved = _saved(line)
         entries = stack.enter_context(contextlib.closing(_entries(line, saved)))
-        rules = pool.Rules(steps, job.settings['tolerance'], job.settings['keep'])
         report, last = _reporter(line, write), time.monotonic()
         diary.tell('started', images=len(job.sources), batch_size=job.batch_size, share=job.share, **_told(saved))
         turns = pool.run(
-            job.program, entries, job.batch_size, rules, watch=not bar.disable, tell=functools.partial(_say, line), stop=stop
+            job.program, entries, job.batch_size, _rules(job.settings), watch=not bar.disable,
+            show=_show, tell=functools.partial(_say, line), stop=stop
         )  # fmt: skip
         for turn in turns:
             for image in turn.images:
@@ -129,6 +132,17 @@ def restore(
         if not stop():
             save(_save, store, [], tuple(write.jobs))  # nothing is on its way any more
     return counts
+
+
+def _rules(settings: dict) -> pool.Rules:
+    steps = settings['steps']
+    return pool.Rules(
+        steps,
+        settings['tolerance'],
+        settings['keep'],
+        curve_every=history.interval(steps, 1, history.CURVE),
+        show_every=history.interval(steps, settings['history_every'], history.FRAMES),
+    )
 
 
 # Ahead of the device
@@ -200,7 +214,7 @@ def _write(line: Line, image: pool.Image) -> None:
     """Writes the result of a finished image, or the reason why there is none."""
     work: Work = image.item
     try:
-        result = outcomes.result(work.case, image, line.job.lpips)
+        result = outcomes.result(work.case, image, line.job.measures, functools.partial(_explain, line))
         results.write(line.store, work.case.source.name, work.identity, result)
     except ValueError as error:
         _fail(line, work.place, work.case.source, error)
@@ -210,11 +224,28 @@ def _write(line: Line, image: pool.Image) -> None:
         line.diary.tell('done', again=work.again, **result.row)
 
 
+def _explain(line: Line, codes: Any) -> dict[str, bytes]:
+    """Of a picture less the run goes on, beside a pool that has taken all of the device's memory."""
+    if line.job.explain is None:
+        return {}
+    try:
+        return line.job.explain(codes)
+    except Exception as error:
+        if not memory.is_exhausted(error):
+            raise
+        _say(line, 'not enough memory for the contributions of an image; it has none.')
+        return {}
+
+
 def _fail(line: Line, place: int, source: Source, error: Exception) -> None:
     reason = sentence(error)
     _count(line, failed=1)
     line.rows.add(place, {'name': source.name, 'status': reason})
     line.diary.tell('failed', name=source.name, reason=reason)
+
+
+def _show(work: Work, output: Any) -> history.Glimpse:
+    return outcomes.glimpse(work.case, output)
 
 
 def _on_their_way(turn: pool.Turn, saved: dict[Identity, pool.Progress]) -> list[checkpoints.Saved]:

@@ -48,11 +48,17 @@ class Entry(NamedTuple):
 
 class Rules(NamedTuple):
     """When an image is finished: after num_steps; when its loss failed; or when its best loss fell by less than the share
-    `tolerance` over the last tenth of num_steps (0: never). keep: which iterate is its result, 'best' or 'last'."""
+    `tolerance` over the last tenth of num_steps (0: never). keep: which iterate is its result, 'best' or 'last'.
+
+    curve_every: the loss of every step that it divides is kept; show_every: after so many steps, and at its end, an image is
+    shown (0: never).
+    """
 
     num_steps: int
     tolerance: float = 0.0
     keep: str = 'best'
+    curve_every: int = 1
+    show_every: int = 0
 
     @property
     def interval(self) -> int:
@@ -60,14 +66,19 @@ class Rules(NamedTuple):
 
     def until_look(self, steps: int) -> int:
         """How many steps an image that has had `steps` goes on until it is looked at, whatever the others do."""
-        return min(self.interval - steps % self.interval, self.num_steps - steps)
+        stops = (self.interval, self.show_every) if self.show_every else (self.interval,)
+        return min(self.num_steps - steps, *(every - steps % every for every in stops))
+
+    def shows(self, steps: int, ended: bool) -> bool:
+        return bool(self.show_every) and (ended or steps % self.show_every == 0)
 
 
 class Image(NamedTuple):
     """An image after a turn. codes: of the iterate that is kept, loss: its, output: of the codes, None if nobody asked.
 
     failed_at: the step at which its loss became NaN or infinite, or -1; steps: how many changed it; left: how many more
-    there were for it; seconds: its share of the turns that it was in. Arrays are NumPy's, without the axis of the slots.
+    there were for it; seconds: its share of the turns that it was in; losses, shown: see `Progress`. Arrays are NumPy's,
+    without the axis of the slots.
     """
 
     item: Any
@@ -79,16 +90,21 @@ class Image(NamedTuple):
     left: int
     seconds: float
     finished: bool
+    losses: tuple[tuple[int, float], ...] = ()
+    shown: tuple[tuple[int, Any], ...] = ()
 
 
 class Progress(NamedTuple):
     """How far an image has come, and all that it takes to go on from there with the same bits. state: its own, NumPy
-    arrays, None before its first step; compared: its best loss when it was last looked at."""
+    arrays, None before its first step; compared: its best loss when it was last looked at. losses: (step, loss) while it was
+    sound; shown: (steps, what `show` made of it). Both are as long as the rules let them be."""
 
     state: Any = None
     steps: int = 0
     seconds: float = 0.0
     compared: float = math.inf
+    losses: tuple[tuple[int, float], ...] = ()
+    shown: tuple[tuple[int, Any], ...] = ()
 
 
 class Slot(NamedTuple):
@@ -128,11 +144,13 @@ def run(
     rules: Rules,
     *,
     watch: bool = False,
+    show: Callable[[Any, Any], Any] = lambda item, output: output,
     tell: Callable[[str], Any] = lambda line: None,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Turn]:
     """Takes images, asked for when a slot is free, to their ends; yields every turn. watch: with all outputs.
+    show(item, output): what is kept of an image whenever it is shown.
 
     What becomes of an image depends on neither its slot nor the others, bit by bit, as long as `size` is the same: with
     another one a program rounds differently. When `stop` becomes true the turn ends early, and is the last one if the caller
@@ -148,7 +166,7 @@ def run(
         if not waiting and not pool.active:
             return
         try:
-            pool, waiting, turn = _turn(pool, waiting, program, rules, watch, stop, clock)
+            pool, waiting, turn = _turn(pool, waiting, program, rules, watch, show, stop, clock)
         except Exception as error:
             if not memory.is_exhausted(error):
                 raise
@@ -167,6 +185,7 @@ def _turn(
     program: Program,
     rules: Rules,
     watch: bool,
+    show: Callable[[Any, Any], Any],
     stop: Callable[[], bool],
     clock: Callable[[], float],
 ) -> tuple[Pool, list[Slot], Turn]:
@@ -181,15 +200,20 @@ def _turn(
     seconds = computing = clock() - began
     host = jax.tree.map(np.array, state)  # copies, since the next step reuses the memory of this state
     share = seconds / len(pool.active)
-    moved = {place: _moved(slot, _row(host, place), length, share) for place, slot in pool.active.items()}
+    moved = {
+        place: _moved(slot, _row(host, place), losses[:, place], share, rules) for place, slot in pool.active.items()
+    }
     ended = {place for place, slot in moved.items() if _is_finished(slot.progress, rules)}
+    shown = {place for place, slot in moved.items() if rules.shows(slot.progress.steps, place in ended)}
     output = None
-    if watch or ended:
+    if watch or ended or shown:
         codes, began = (state.codes if rules.keep == 'last' else state.best_codes), clock()
         output = jax.device_get(program.finish(codes, pool.target, *program.shared))
         computing += clock() - began
+    moved |= {place: _shown(moved[place], show(moved[place].entry.item, _row(output, place))) for place in shown}
     images = [
-        _image(slot, _row(output, place), float(losses[place]), place in ended, rules) for place, slot in moved.items()
+        _image(slot, _row(output, place), float(losses[-1, place]), place in ended, rules)
+        for place, slot in moved.items()
     ]
     slots = [
         _compared(moved[place], rules) if place in moved.keys() - ended else None for place in range(len(pool.slots))
@@ -233,26 +257,39 @@ def _resumed(program: Program, state: inversion.State, entering: dict[int, Slot]
 def _advance(
     pool: Pool, program: Program, length: int, piece: int, stop: Callable[[], bool]
 ) -> tuple[inversion.State, np.ndarray, int]:
-    """-> (state, the loss of the last step [B], the number of steps: fewer than `length` if `stop` became true).
+    """-> (state, the losses [length B], their number `length`: fewer than `length` if `stop` became true).
 
     In pieces, the rest step by step: accelerators compile a program for every length, and two of them are enough; CPUs are
     given one step at a time in any case.
     """
-    state, done = pool.state, 0
+    state, done, losses = pool.state, 0, []
     if inversion.is_on_cpu(state.step):
         piece = 1
     while done < length and not (done and stop()):
         steps = piece if length - done >= piece else 1
         state, trace = inversion.advance(program.step, state, pool.target, *program.shared, num_steps=steps)
+        losses.append(np.asarray(trace['loss']))
         done += steps
-    return state, np.asarray(trace['loss'])[-1], done
+    return state, np.concatenate(losses), done
 
 
-def _moved(slot: Slot, state: inversion.State, length: int, seconds: float) -> Slot:
+def _moved(slot: Slot, state: inversion.State, losses: np.ndarray, seconds: float, rules: Rules) -> Slot:
     before = slot.progress
+    sound = losses if state.failed_at < 0 else losses[: max(0, state.failed_at - before.steps)]
+    kept = [(step, float(loss)) for step, loss in enumerate(sound, before.steps) if step % rules.curve_every == 0]
     return slot._replace(
-        progress=before._replace(state=state, steps=before.steps + length, seconds=before.seconds + seconds)
+        progress=before._replace(
+            state=state,
+            steps=before.steps + len(losses),
+            seconds=before.seconds + seconds,
+            losses=(*before.losses, *kept),
+        )
     )
+
+
+def _shown(slot: Slot, what: Any) -> Slot:
+    now = slot.progress
+    return slot._replace(progress=now._replace(shown=(*now.shown, (now.steps, what))))
 
 
 def _is_finished(now: Progress, rules: Rules) -> bool:
@@ -277,7 +314,9 @@ def _image(slot: Slot, output: Any, loss: float, finished: bool, rules: Rules) -
     loss = loss if last and failed_at < 0 else float(now.state.best_loss)
     steps = now.steps if failed_at < 0 else failed_at
     left = rules.num_steps - now.steps
-    return Image(slot.entry.item, codes, output, loss, failed_at, steps, left, now.seconds, finished)
+    return Image(
+        slot.entry.item, codes, output, loss, failed_at, steps, left, now.seconds, finished, now.losses, now.shown
+    )
 
 
 def _row(tree: Any, place: int) -> Any:

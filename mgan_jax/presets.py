@@ -1,6 +1,6 @@
 """The fields of a run and their values by task and preset. `configs/` shows them to the command line.
 
-demo: the embedded generator on bundled scenes. fast: Adam with cosine decay, for converted generators. upstream: the
+demo: the embedded generator on bundled scenes. fast: few steps, for converted generators. upstream: the
 settings of the released code and its README. paper: what the paper says where the released code differs.
 """
 
@@ -23,11 +23,11 @@ FIELDS: dict[str, Any] = {
     'noise': False,  # optimise the noise images of a generator that has them, too
     'label': -1,  # the class of the codes in the space z of a class-conditional generator, -1 for none
     'steps': 300,
-    'optimizer': 'adam',  # Adam with cosine decay over the steps, or 'sgd' with constant rates
+    'optimizer': 'whitening',  # or 'adam', both with cosine decay over the steps; 'sgd' has constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
     'alpha_rate': 0.01,  # learning rate of the channel importances
     'beta1': 0.5,  # Adam's memory of the gradient: without noise in it there is little to average (usual: 0.9)
-    'beta2': 0.9,  # and of its square (usual: 0.999)
+    'beta2': 0.9,  # and of its square (usual: 0.999); with 'whitening', Adam moves the tail and the noise
     'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
     'tolerance': 0.0,  # an image is finished when its loss fell by less than this share over a tenth of the steps
     'keep': 'best',  # which iterate becomes the result: 'best' or 'last'
@@ -36,6 +36,7 @@ FIELDS: dict[str, Any] = {
     'extractor_layer': 'relu3_3',
     'extractor_size': 256,  # pixels a side that the extractor sees
     'lpips': '',  # a model directory of LPIPS heads: metrics.csv tells the LPIPS of each result
+    'niqe': '',  # a model that `python -m mgan_jax.pristine` made: metrics.csv tells the NIQE of each result
     'perceptual_loss': 'features',  # mean absolute difference of one layer's features, or 'lpips'
     'winograd': True,  # on CPUs in float32, convolutions with fewer multiplications and 6 to 8 times the rounding error
     'batch_size': 0,  # images at once on all devices; 0: as many as fit, on CPUs one on each
@@ -43,10 +44,12 @@ FIELDS: dict[str, Any] = {
     'remat': 'auto',  # compute feature maps twice to save memory: 'on', 'off', or where an image takes half of what there is
     'seed': 0,
     'save_every': 300.0,  # seconds between checkpoints of the images that are on their way
+    'history_every': 0,  # keep a frame and the PSNR of every so many steps (60 frames at most): an animation of each image
+    'contributions': False,  # picture what each of the N codes alone gives, and the channel importances
     'dry_run': False,  # only tell what a run would do: numbers, memory, volumes, time
 }
 TASK_FIELDS: dict[str, dict[str, Any]] = {
-    'reconstruct': {},
+    'reconstruct': {'alpha_rate': 0.02},  # where nearly all pixels are known; elsewhere the prior has to fill in
     'super_resolve': {
         'factor': 16,
         'method': 'bilinear',  # how the observation was shrunk: bilinear (not antialiased), area, bicubic, lanczos
@@ -58,7 +61,7 @@ TASK_FIELDS: dict[str, dict[str, Any]] = {
         'composite': True,  # put the known pixels back at the end
         'damaged': False,  # the images have their holes already: there is no target to compare with
     },
-    'denoise': {'mask': 'random:0.3', 'composite': True, 'damaged': False},
+    'denoise': {'alpha_rate': 0.02, 'mask': 'random:0.3', 'composite': True, 'damaged': False},
 }
 UPSTREAM: dict[str, dict[str, Any]] = {
     'reconstruct': {'layer': 8, 'num_codes': 20, 'steps': 3000},
@@ -85,13 +88,15 @@ DEMO: dict[str, Any] = {
     'steps': 100,
     'perceptual': 0.02,
     'extractor_size': 64,
+    'history_every': 5,
+    'contributions': True,
 }
 DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
-DEMO_TASK_FIELDS = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
+DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {'reconstruct': {'steps': 200}, 'super_resolve': {'factor': 4}}
 
 CHOICES = {
     'tail': ('learned', 'own'),
-    'optimizer': ('adam', 'sgd'),
+    'optimizer': ('whitening', 'adam', 'sgd'),
     'keep': ('best', 'last'),
     'perceptual_loss': ('features', 'lpips'),
     'dtype': ('float32', 'bfloat16'),
@@ -162,6 +167,8 @@ def require_values(settings: dict) -> None:
     for name in ('steps', 'num_codes', 'extractor_size'):
         if settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; at least 1 is wanted.')
+    if settings['history_every'] < 0:
+        raise ValueError(f'history_every is {settings["history_every"]}; at least 1 is wanted, or 0 for no animation.')
     if settings['batch_size'] < 0:
         raise ValueError(f'batch_size is {settings["batch_size"]}; at least 1 is wanted, or 0 for what fits.')
     for name in ('tolerance', 'beta1', 'beta2'):

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from mgan_jax import composition, inversion, losses, memory, models, pool, tasks
+from mgan_jax import composition, inversion, losses, memory, models, pool, tasks, whitening
 
 MOST_ON_CPUS, MOST = 1, 256  # images at once on a device, where their number is found; on CPUs more are not faster
 IMAGES, EVERYWHERE = PartitionSpec('images'), PartitionSpec()
@@ -38,7 +38,7 @@ def build(
     """
     devices = jax.local_devices() if devices is None else devices
     mesh = jax.make_mesh((len(devices),), ('images',), axis_types=(AxisType.Auto,), devices=devices)
-    optimizer = _optimizer(settings)
+    optimizer = make_optimizer(settings)
     step = inversion.make_step(objective, optimizer)
 
     def begin(start: Start, params, vgg):  # in one program what would be dozens, each compiled
@@ -131,13 +131,19 @@ def state_like(generator: models.Generator, task: tasks.Task, program: pool.Prog
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state)
 
 
-def _optimizer(settings: dict) -> optax.GradientTransformation:
+def make_optimizer(settings: dict) -> optax.GradientTransformation:
+    """What `settings` say of the steps: 'whitening' and 'adam' decay to 0 over a run, 'sgd' is the released code's."""
     rates = settings['latent_rate'], settings['alpha_rate'] / _n_squared(settings)
     if settings['optimizer'] == 'sgd':
         return composition.split_optimizer(*map(optax.sgd, rates))
     schedules = [optax.cosine_decay_schedule(rate, settings['steps']) for rate in rates]
-    betas = settings['beta1'], settings['beta2']
-    return composition.split_optimizer(*[optax.adam(schedule, *betas) for schedule in schedules])
+    adams = [optax.adam(schedule, settings['beta1'], settings['beta2']) for schedule in schedules]
+    if settings['optimizer'] == 'adam':
+        return composition.split_optimizer(*adams)
+    latents, alpha = (
+        optax.chain(whitening.scale_by_whitening(), optax.scale_by_learning_rate(schedule)) for schedule in schedules
+    )
+    return composition.split_optimizer(latents, alpha, rest=adams[0])  # no codes that resemble each other
 
 
 def _n_squared(settings: dict) -> int:

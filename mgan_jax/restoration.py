@@ -6,7 +6,23 @@ from typing import Any
 
 import jax
 
-from mgan_jax import cases, losses, masks, models, networks, pipeline, presets, programs, results, sources, stores
+from mgan_jax import (
+    cases,
+    commands,
+    contributions,
+    losses,
+    masks,
+    models,
+    networks,
+    outcomes,
+    pipeline,
+    presets,
+    programs,
+    report,
+    results,
+    sources,
+    stores,
+)
 from mgan_jax.hosts import WHOLE, Share
 from mgan_jax.pipeline import Job
 
@@ -19,20 +35,24 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     own: a generator of the caller's and its weights, instead of the one that the settings name. share: of the images.
     """
     if own is not None:
-        settings = settings | {'generator': settings['generator'] or "the caller's own"}
+        settings = settings | {'generator': settings['generator'] or commands.OWN}
     presets.require_fields(settings)
     presets.require_values(settings)
     generator, params, (distance, vgg, lpips) = networks.load(settings, own)
     found = sources.find(settings['images'], BUNDLED)[share.index :: share.count]
     size = generator.image_size
+    measures = outcomes.measures(settings, size, lpips)
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
     chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
     objective = losses.objective(generator, task, distance=distance, **chosen)
     program = programs.build(settings, generator, task, objective, (params, vgg))
     batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
     state = programs.state_like(generator, task, program, batch_size)
-    made_by = results.fingerprint(settings, (params, vgg), *masks.content(settings.get('mask')))
-    return Job(settings, found, share, generator, program, batch_size, state, made_by, lpips)
+    files = [*masks.content(settings.get('mask')), *masks.content(settings['niqe'])]
+    made_by = results.fingerprint(settings, (params, vgg), *files)
+    place = settings['layer'], settings['space']
+    explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:
@@ -44,7 +64,9 @@ def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list
     with stores.opened(job.settings['out'], *job.share) as store:
         results.start(store, job.settings, machine())
         pipeline.restore(job, store)
-        return results.write_table(store)
+        rows = results.write_table(store)
+        report.write(store)
+        return rows
 
 
 def machine() -> dict:

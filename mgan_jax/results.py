@@ -19,7 +19,20 @@ import numpy as np
 from mgan_jax import files, images
 from mgan_jax.stores import RUN, Store
 
-COLUMNS = ('name', 'status', 'loss', 'psnr', 'ssim', 'lpips', 'input_psnr', 'steps', 'seconds')
+# Of the result, then of the input for comparison; empty where there is nothing to measure, see docs/metrics.md.
+MEASURED = ('psnr', 'ssim', 'ms_ssim', 'lpips', 'hole_psnr', 'auc', 'niqe')
+COLUMNS = (
+    'name',
+    'status',
+    'loss',
+    *MEASURED,
+    'input_psnr',
+    'input_ssim',
+    'input_lpips',
+    'input_auc',
+    'steps',
+    'seconds',
+)
 DONE = 'done'
 RECORD = 'metrics.json'
 # Fields that say what is done where and how fast, or that name what `fingerprint` knows by its content.
@@ -27,11 +40,13 @@ NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size', 'remat', 'generator', '
 
 
 class Result(NamedTuple):
-    """What is kept of one image. Pictures [H W C] in [-1, 1]; codes: latents [N D], alpha [N C], ...; row: see COLUMNS."""
+    """What is kept of one image. Pictures [H W C] in [-1, 1]; codes: latents [N D], alpha [N C], ...; row: see COLUMNS;
+    files: the contents of further ones by their names."""
 
     pictures: dict[str, np.ndarray]
     codes: dict[str, np.ndarray]
     row: dict
+    files: dict[str, bytes] = {}
 
 
 class Identity(NamedTuple):
@@ -115,6 +130,8 @@ def write(store: Store, name: str, identity: Identity, result: Result) -> None:
         for title, picture in result.pictures.items():
             images.write_png(folder / f'{title}.png', picture)
         np.savez(folder / 'latents.npz', allow_pickle=False, **result.codes)
+        for title, content in result.files.items():
+            (folder / title).write_bytes(content)
         (folder / RECORD).write_text(json.dumps(row, indent=2) + '\n', encoding='utf-8')
 
 
@@ -151,12 +168,22 @@ def write_table(store: Store) -> list[dict]:
     """
     while True:
         parts = _parts(store)
-        table = _in_order(store.read(part) or b'' for part in parts)
-        content = _csv(table)
+        rows = table(store)
+        content = _csv(rows)
         if content != store.read('metrics.csv'):
             store.write('metrics.csv', content)
         if parts == _parts(store):  # else another one has finished meanwhile, and may have written before this one
-            return table
+            return rows
+
+
+def table(store: Store) -> list[dict]:
+    """The rows of all processes that have finished, in the order of the list."""
+    return _in_order(store.read(part) or b'' for part in _parts(store))
+
+
+def is_whole(store: Store) -> bool:
+    """Whether all processes of this run have finished, so that the table has all rows."""
+    return len(_parts(store)) == int(store.own.rpartition('-')[2])
 
 
 def _parts(store: Store) -> list[str]:

@@ -16,8 +16,9 @@ from tests.toy import draw_weights
 
 ROOT = Path(invert.__file__).parent.parent
 SIDE = 16
-FILES = {'input.png', 'result.png', 'inversion.png', 'latents.npz', 'metrics.json'}
-CODES = {'layer': 3, 'num_codes': 2, 'steps': 3, 'batch_size': 2}
+FILES = {'input.png', 'result.png', 'inversion.png', 'latents.npz', 'history.csv', 'preview.webp', 'metrics.json'}
+# Without the demo's animation and contributions, which tests of them ask for.
+CODES = {'layer': 3, 'num_codes': 2, 'steps': 3, 'batch_size': 2, 'history_every': 0, 'contributions': False}
 
 
 @contextlib.contextmanager

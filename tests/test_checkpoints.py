@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mgan_jax import checkpoints, stores
+from mgan_jax.history import Glimpse
 from mgan_jax.pool import Progress
 from mgan_jax.results import Identity
 
@@ -26,7 +27,10 @@ LIKE = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), s
 
 
 def saved(number, made_by='settings'):
-    progress = Progress(state(number), steps=number, seconds=0.1 * number, compared=1 / number if number else math.inf)
+    losses = tuple((step, 1 / (step + 3)) for step in range(number))
+    shown = tuple((step, Glimpse(20.5 if step else None, bytes([0, 255, step]))) for step in range(number))
+    compared = 1 / number if number else math.inf
+    progress = Progress(state(number), number, 0.1 * number, compared, losses, shown)
     return checkpoints.Saved(Identity(f'image {number}', made_by), progress)
 
 

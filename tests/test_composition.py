@@ -182,6 +182,17 @@ def test_two_learning_rates(tail, rates):
         np.testing.assert_array_equal(change.tail, -rates[0])
 
 
+@pytest.mark.parametrize('rest, expected', [(optax.sgd(2.0), -2.0), (None, -0.5)])
+def test_tail_and_noise_may_have_an_optimiser_of_their_own(rest, expected):
+    codes = composition.Codes(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3, 5)), jnp.zeros((2, 1, 4)), (jnp.zeros((2, 4, 4)),))
+    optimizer = composition.split_optimizer(optax.sgd(0.5), optax.sgd(0.25), rest)
+    change, _ = optimizer.update(jax.tree.map(jnp.ones_like, codes), optimizer.init(codes), codes)
+    np.testing.assert_array_equal(change.latents, -0.5)
+    np.testing.assert_array_equal(change.alpha, -0.25)
+    np.testing.assert_array_equal(change.tail, expected)
+    np.testing.assert_array_equal(change.noise[0], expected)
+
+
 STYLES = {'resolution': 16, 'latent_dim': 6, 'style_dim': 8, 'fmaps_base': 128, 'fmaps_max': 12, 'mapping_layers': 2}
 
 

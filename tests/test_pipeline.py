@@ -7,10 +7,12 @@ import shutil
 import signal
 import threading
 
+import jax
 import numpy as np
 import pytest
+from PIL import Image
 
-from mgan_jax import checkpoints, invert, pool, remote, results, stores, streams
+from mgan_jax import checkpoints, contributions, history, invert, pool, remote, report, results, stores, streams
 from tests.small_runs import CODES, arguments, contents, folders, photo, refused, table
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
@@ -87,6 +89,39 @@ def test_a_stopped_run_goes_on_bit_by_bit(undisturbed, folder, tmp_path, monkeyp
 def steps_before(count):
     """The steps of five images in two slots, each turn two of them."""
     return sum(min(2, 5 - 2 * (turn // 10)) * 2 for turn in range(count))
+
+
+def test_a_stopped_run_keeps_curves_and_frames(folder, tmp_path, monkeypatch):
+    out, expected, fields = tmp_path / 'out', tmp_path / 'expected', {'history_every': 6, 'contributions': True}
+    assert run(folder, expected, **fields) == 0
+    with monkeypatch.context() as patch:
+        after(patch, 4, lambda: signal.raise_signal(signal.SIGTERM))
+        assert run(folder, out, **fields) == 75
+    assert (out / 'report.html').read_bytes() != (expected / 'report.html').read_bytes()
+    assert run(folder, out, **fields) == 0
+    require_same_results(out, expected)
+    for name in PHOTOS:
+        curves = history.curves((out / name / 'history.csv').read_bytes())
+        assert list(curves['loss']) == list(range(20)) and list(curves['psnr']) == [6, 12, 18, 20]
+        row = next(row for row in table(out) if row['name'] == name)
+        assert curves['psnr'][20] == pytest.approx(float(row['psnr']), abs=1e-3)
+        with Image.open(out / name / 'history.webp') as animation:
+            assert (animation.n_frames, animation.size) == (4, (16, 16))
+        with Image.open(out / name / 'codes.png') as codes, Image.open(out / name / 'alpha.png') as alpha:
+            assert codes.size == (32, 16) and alpha.size[0] == 16
+
+
+def test_memory_that_does_not_suffice_for_contributions(folder, tmp_path, monkeypatch, capsys):
+    def exhausted(*_):
+        def explain(codes):
+            raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.')
+
+        return explain
+
+    monkeypatch.setattr(contributions, 'explainer', exhausted)
+    assert run(folder, tmp_path, contributions=True) == 0
+    assert 'not enough memory for the contributions of an image; it has none.' in capsys.readouterr().err
+    assert folders(tmp_path) == PHOTOS and not list(tmp_path.glob('*/codes.png'))
 
 
 def test_a_stop_is_seen_within_a_turn(folder, tmp_path, monkeypatch):
@@ -186,7 +221,9 @@ def test_a_changed_image_is_done_again_alone(folder, tmp_path, capsys):
     assert run(folder, out, images=tmp_path / 'photos') == 0
     assert capsys.readouterr().out.startswith('5 of 5 images done (1 again, since the image or the settings changed), ')
     after = contents(out)
-    assert {path for path in after if after[path] != before[path]} == {out / 'metrics.csv', *(out / 'photo3').iterdir()}
+    assert {path for path in after if after[path] != before[path]} == {
+        out / 'metrics.csv', out / 'report.html', *(out / 'photo3').iterdir()
+    }  # fmt: skip
 
 
 def test_other_settings_make_all_again(undisturbed, folder, tmp_path, capsys):
@@ -365,6 +402,7 @@ def test_only_so_many_images_wait(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(streams, 'ahead', ahead)
     monkeypatch.setattr(results, 'write', write)
+    monkeypatch.setattr(report, 'write', lambda store: None)  # which has a stream of its own
     assert run(folder, tmp_path / 'out', images=photos, steps=1, batch_size=2) == 0
     assert alive == [0] and most[0] <= 3 * max(2, CODES['batch_size']) + 8 < 60
 

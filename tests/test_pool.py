@@ -191,6 +191,59 @@ def test_every_turn_is_watched_if_asked():
         assert all((image.output is not None) == image.finished for image in turn.images)
 
 
+# Curves and what is shown
+
+
+SHOWING = pool.Rules(37, curve_every=4, show_every=10)
+
+
+def test_curves_and_what_is_shown():
+    """Each image by its own steps, whenever it entered, and as it is in a run of `inversion`."""
+    program, show = make_program(optimizer=adam(37)), lambda item, output: (item, output.copy())
+    done, _ = finish_all(program, [moving('fails', 80), *map(entry, range(4))], 2, SHOWING, show=show)
+    for number in range(4):
+        start, optimizer = entry(number).start, adam(37)
+        step = inversion.make_step(quadratic, optimizer)
+        state = inversion.init(jnp.asarray(start['first']), optimizer)
+        state, trace = inversion.run(step, state, start['target'], jnp.float32(1.0), num_steps=10)
+        assert [step for step, _ in done[number].losses] == list(range(0, 37, 4))
+        np.testing.assert_allclose(
+            [loss for _, loss in done[number].losses][:3], trace['loss'][[0, 4, 8], 0], rtol=1e-5
+        )
+        assert [step for step, _ in done[number].shown] == [10, 20, 30, 37]
+        item, output = done[number].shown[0][1]
+        assert item == number
+        np.testing.assert_allclose(output, 2 * state.best_codes[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(done[number].shown[-1][1][1], done[number].output)
+
+
+def test_the_curve_of_an_image_that_fails_ends_before():
+    done, _ = finish_all(make_program(optimizer=optax.sgd(0.01)), [moving(0, 1e4)], 2, pool.Rules(STEPS, show_every=1))
+    image = done[0]
+    assert [step for step, _ in image.losses] == list(range(image.failed_at))
+    assert np.isfinite([loss for _, loss in image.losses]).all()
+
+
+def test_curves_and_what_is_shown_go_on():
+    program = make_program(optimizer=adam(37))
+    expected, _ = finish_all(program, map(entry, range(2)), 2, SHOWING)
+    for count in (1, 6, 12):
+        *_, turn = itertools.islice(pool.run(program, map(entry, range(2)), 2, SHOWING), count)
+        begun = [pool.Entry(slot.entry.item, slot.entry.start, slot.progress) for slot in turn.left]
+        done, _ = finish_all(program, begun, 2, SHOWING)
+        for number in range(2):
+            assert done[number].losses == expected[number].losses
+            assert [step for step, _ in done[number].shown] == [10, 20, 30, 37]
+
+
+def test_nothing_is_shown_unless_asked():
+    def show(item, output):
+        raise AssertionError
+
+    done, _ = finish_all(make_program(), map(entry, range(2)), 2, pool.Rules(20), show=show)
+    assert done[0].shown == () and len(done[0].losses) == 20
+
+
 # The end of an image
 
 

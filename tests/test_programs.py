@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from mgan_jax import losses, memory, presets, programs, tasks
+from mgan_jax import composition, losses, memory, presets, programs, tasks
 from tests import eight_devices, small_runs, toy
 
 
@@ -82,6 +82,29 @@ def test_a_layer_that_is_not_there_is_refused_whatever_the_size():
     for wanted in (0, 2):
         with pytest.raises(ValueError, match='layer 9 is given'):
             batch_size(wanted, 4, layer=9)
+
+
+def first_step(optimizer):
+    """{part: what the first step of a run does to it}, for slopes of 3 and codes that start at 0."""
+    settings = presets.settings('reconstruct', 'fast') | {'optimizer': optimizer, 'alpha_rate': 0.02, 'num_codes': 4}
+    codes = composition.Codes(np.zeros((4, 6)), np.zeros((4, 5)), np.zeros((2, 6)), (np.zeros((8, 8)),))
+    codes = jax.tree.map(lambda x: x.astype(np.float32), codes)
+    transformation = programs.make_optimizer(settings)
+    slopes = jax.tree.map(lambda x: x + 3, codes)
+    return transformation.update(slopes, transformation.init(codes), codes)[0]
+
+
+@pytest.mark.parametrize('optimizer', ['whitening', 'adam'])
+def test_rates_are_the_size_of_the_first_step(optimizer):
+    step = first_step(optimizer)
+    for part, rate in ((step.latents, 0.1), (step.alpha, 0.02), (step.tail, 0.1), (step.noise[0], 0.1)):
+        np.testing.assert_allclose(part, -rate, rtol=1e-4)
+
+
+def test_sgd_follows_the_slope():
+    step = first_step('sgd')
+    np.testing.assert_allclose(step.latents, -0.3, rtol=1e-6)
+    np.testing.assert_allclose(step.alpha, -0.06, rtol=1e-6)
 
 
 def test_weights_are_on_all_devices_and_images_on_one():

@@ -23,6 +23,7 @@ from mgan_jax import (
     metrics,
     models,
     networks,
+    niqe,
     pipeline,
     pool,
     presets,
@@ -264,7 +265,7 @@ def test_super_resolution(folder, tmp_path):
     assert {path.name for path in (out / 'photo0').iterdir()} == FILES | {'target.png'}
     assert pixels(out / 'photo0' / 'input.png').shape == (4, 4, 3)
     assert pixels(out / 'photo0' / 'result.png').shape == (SIDE, SIDE, 3)
-    assert float(table(out)[0]['input_psnr']) > 0
+    assert float(table(out)[0]['input_psnr']) > 0 and float(table(out)[0]['input_ssim']) > 0
 
 
 def test_super_resolution_of_a_low_resolution_image(folder, tmp_path, capsys):
@@ -278,7 +279,7 @@ def test_super_resolution_of_a_low_resolution_image(folder, tmp_path, capsys):
     assert 'PSNR' not in capsys.readouterr().out
 
 
-def test_colorization(folder, tmp_path):
+def test_colorization(folder, tmp_path, capsys):
     """The result has the luminance of the input, wherever no channel is cut off at black or white."""
     photo(1).save(tmp_path / 'colour.png')
     photo(1).convert('L').save(tmp_path / 'grey.png')
@@ -287,6 +288,10 @@ def test_colorization(folder, tmp_path):
     assert {path.name for path in (out / 'colour').iterdir()} == FILES | {'target.png'}
     assert {path.name for path in (out / 'grey').iterdir()} == FILES
     assert [row['psnr'] != '' for row in table(out)] == [True, False]
+    target, result = (images.read(out / 'colour' / f'{title}.png').pixels[None] for title in ('target', 'result'))
+    row = table(out)[0]
+    assert float(row['auc']) == pytest.approx(float(metrics.auc_ab(result, target)[0]), abs=1e-3)
+    assert f', AuC {float(row["auc"]):.4f} (inputs {float(row["input_auc"]):.4f}): ' in capsys.readouterr().out
     for name in ('colour', 'grey'):
         given, result = pixels(out / name / 'input.png'), pixels(out / name / 'result.png')
         assert given.shape == (SIDE, SIDE)
@@ -305,6 +310,8 @@ def test_inpainting(folder, tmp_path):
     target, given = (pixels(out / 'photo0' / f'{title}.png') for title in ('target', 'input'))
     np.testing.assert_array_equal(given[~hole], target[~hole])
     assert (given[hole] == given[hole][0]).all()
+    row = table(out)[0]  # known pixels have no error
+    assert float(row['hole_psnr']) == pytest.approx(float(row['psnr']) + 10 * np.log10(hole.mean()), abs=1e-3)
 
 
 def test_denoising(folder, tmp_path):
@@ -386,6 +393,26 @@ def test_lpips_in_the_table(base, folder, tmp_path, capsys):
     assert float(table(out)[0]['lpips']) == pytest.approx(float(expected), rel=0.05)
     assert f', LPIPS {float(table(out)[0]["lpips"]):.4f}' in capsys.readouterr().out
     assert table(base[0])[0]['lpips'] == ''
+
+
+def test_niqe_in_the_table(folder, tmp_path, capsys):
+    """Of a result that has no target; another model at the same place makes it again."""
+    out, path = tmp_path / 'out', tmp_path / 'model.npz'
+    photo(0, (4, 4)).save(tmp_path / 'small.png')
+    command = arguments(folder, 'sr.py', out, images=tmp_path / 'small.png', low_res=True, niqe=path)
+    model = niqe.Model(np.zeros(36), np.eye(36), 8, 'made up')
+    niqe.save(path, model)
+    assert invert.main(command) == 0
+    result = images.read(out / 'small' / 'result.png').pixels[None]
+    expected = float(jax.jit(lambda x: niqe.score(x, model))(result)[0])
+    found = float(table(out)[0]['niqe'])
+    assert found == pytest.approx(expected, rel=0.01)
+    assert f', NIQE {found:.2f}: ' in capsys.readouterr().out
+
+    niqe.save(path, model._replace(mean=np.ones(36)))
+    assert invert.main(command) == 0
+    assert float(table(out)[0]['niqe']) != found
+    assert '1 of 1 images done (1 again, since the image or the settings changed)' in capsys.readouterr().out
 
 
 def test_lpips_as_the_perceptual_loss(folder, tmp_path):

@@ -177,9 +177,10 @@ def test_table(store):
     rows.finish()
     results.write_table(store)
     assert store.read('metrics.csv').decode() == (
-        'name,status,loss,psnr,ssim,lpips,input_psnr,steps,seconds\n'
-        'c,"no, ""nothing""\nat all",,,,,,,\n'
-        'b,done,0.5,2.5,,,,3,0.1\n'
+        'name,status,loss,psnr,ssim,ms_ssim,lpips,hole_psnr,auc,niqe,'
+        'input_psnr,input_ssim,input_lpips,input_auc,steps,seconds\n'
+        'c,"no, ""nothing""\nat all",,,,,,,,,,,,,,\n'
+        'b,done,0.5,2.5,,,,,,,,,,,3,0.1\n'
     )
 
 

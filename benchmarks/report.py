@@ -1,0 +1,107 @@
+"""How large the report of a run of many images is, how long it takes to write, and to open in Chromium.
+
+python -m benchmarks.report [--images 5000] [--side 256] [--folder FOLDER]
+
+The images are noise as smooth as photographs, of which thumbnails take as many bytes as of photographs; 32 different ones.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mgan_jax import history, presets, report, results, stores, thumbnails
+from tests import browser
+
+COPIES = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--images', type=int, default=5000)
+    parser.add_argument('--side', type=int, default=256)
+    parser.add_argument('--folder', help='where the run is kept; else a folder that goes at the end')
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        out = chosen.folder or temporary
+        with stores.opened(out) as store:
+            simulate(store, chosen.images, chosen.side)
+            print(json.dumps(measure(store, Path(out) / report.NAME), indent=2))
+
+
+def measure(store: stores.Store, path: Path) -> dict:
+    began, cpu = time.monotonic(), time.process_time()
+    report.write(store)
+    told = {
+        'seconds to write': time.monotonic() - began,
+        'CPU seconds to write': time.process_time() - cpu,
+        'MB of the process': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        'MB': path.stat().st_size / 1e6,
+    }
+    with browser.opened() as page:
+        told['seconds to open'] = page.open(path.absolute().as_uri())
+        cards = page.run("document.querySelectorAll('.card').length")
+        told['seconds to sort'] = page.run(SORTING) / 1000
+        told['seconds to filter'] = page.run(FILTERING) / 1000
+        told |= {'cards on the first page': cards, 'problems': page.problems}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in told.items()}
+
+
+SORTING = """(() => { const began = performance.now(), sort = document.getElementById('sort'); sort.value = 'psnr';
+sort.dispatchEvent(new Event('change')); document.body.offsetHeight; return performance.now() - began; })()"""
+FILTERING = """(() => { const began = performance.now(), query = document.getElementById('query'); query.value = 'photo-01';
+query.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - began; })()"""
+
+
+def simulate(store: stores.Store, count: int, side: int) -> None:
+    """A run of so many images, which are not computed: their previews, curves and rows, without the large pictures."""
+    settings = presets.settings('super_resolve', 'fast') | {
+        'history_every': 5,
+        'images': 'photos',
+        'generator': 'models/a',
+    }
+    results.start(store, settings, {'versions': {}, 'devices': ['cpu']})
+    kept, rng = [_kept(seed, side, settings) for seed in range(COPIES)], np.random.default_rng(0)
+    rows = results.rows(store)
+    for number in range(count):
+        name = f'photo-{number:05d}'
+        folder = store.work.parent.parent.parent / name  # thousands of flushes to the disk would be most of the time
+        folder.mkdir(exist_ok=True)
+        for file, content in kept[number % COPIES].items():
+            (folder / file).write_bytes(content)
+        psnr, loss = rng.normal(25, 2), abs(rng.normal(0.02, 0.005)) + 1e-3
+        row = {'loss': loss, 'psnr': psnr, 'ssim': rng.uniform(0.6, 0.9), 'input_psnr': psnr - 2, 'steps': 300}
+        rows.add(number, {'name': name, 'status': results.DONE, 'seconds': 2.0, **row})
+    rows.finish()
+
+
+def _kept(seed: int, side: int, settings: dict) -> dict[str, bytes]:
+    target = _photo(seed, side)
+    pictures = {'input': target[::4, ::4], 'result': (target + _photo(seed + 1000, side)) / 2, 'target': target}
+    steps, rng = settings['steps'], np.random.default_rng(seed)
+    losses = [(step, float(np.exp(-step / 60) + 0.02 * rng.uniform(1, 2))) for step in range(steps)]
+    shown = [(step, history.Glimpse(20 + 5 * (1 - np.exp(-step / 80)), b'')) for step in range(5, steps + 1, 5)]
+    return {
+        'preview.webp': thumbnails.of(pictures),
+        'history.csv': history.table(losses, shown),
+        'result.png': b'',
+        'target.png': b'',
+    }
+
+
+def _photo(seed: int, side: int) -> np.ndarray:
+    """Noise whose amplitude falls with the frequency, as in photographs: [side side 3] in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    spectrum = np.fft.rfft2(rng.normal(size=(side, side, 3)), axes=(0, 1))
+    rows, columns = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
+    spectrum *= (1 / np.maximum(np.hypot(rows, columns), 1 / side) ** 1.2)[..., None]
+    pixels = np.fft.irfft2(spectrum, s=(side, side), axes=(0, 1))
+    return np.clip(pixels / (2.5 * pixels.std()), -1, 1).astype(np.float32)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,55 @@
+"""The command that makes a NIQE model from a folder of images."""
+
+import numpy as np
+import pytest
+
+from mgan_jax import images, niqe, pristine
+from tests.test_niqe import photo
+
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Of another size and shape than what is to be measured."""
+    (tmp_path / 'photos').mkdir()
+    for seed in range(12):
+        images.write_png(tmp_path / 'photos' / f'{seed}.png', photo(seed, (80, 96)))
+    return tmp_path / 'photos'
+
+
+def test_model_of_a_folder(photos, tmp_path, capsys):
+    path = tmp_path / 'model.npz'
+    assert pristine.main([str(photos), str(path), '--size=64', '--patch_size=8']) == 0
+    assert 'patches of 8 pixels a side, from 12 images' in capsys.readouterr().out
+    read = [images.read(photos / f'{seed}.png', 64).pixels for seed in (0, 1, 10, 11, *range(2, 10))]  # sorted by name
+    expected, found = niqe.fit(read, 8), niqe.load(path)
+    assert found.patch_size == 8 and found.source == str(photos)
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ([], 'usage: python -m mgan_jax.pristine IMAGES MODEL.npz'),
+        (['{photos}', '{model}', '--size=big'], 'usage: python -m mgan_jax.pristine'),
+        (['{photos}', '{model}', '--colour=1'], 'usage: python -m mgan_jax.pristine'),
+        (['{photos}/none', '{model}'], 'none'),
+        (['{photos}/0.png', '{model}', '--size=32', '--patch_size=16'], 'sharp patches of 16 pixels a side; more than 36'),
+        (['{photos}', '{model}', '--size=64', '--patch_size=96'], 'patches of 96 pixels a side are asked for, of images of'),
+        (['{photos}/text.png', '{model}'], 'text.png'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used(photos, tmp_path, capsys, arguments, message):
+    (photos / 'text.png').write_text('no image')
+    names = {'photos': photos, 'model': tmp_path / 'model.npz'}
+    assert pristine.main([text.format(**names) for text in arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count('\n') == 1 and 'Traceback' not in captured.err
+    assert not names['model'].exists()
+
+
+def test_model_that_cannot_be_written(photos, capsys):
+    assert pristine.main([str(photos), str(photos), '--size=64', '--patch_size=8']) == 2
+    assert 'is a folder where a file is to be written' in capsys.readouterr().err
