@@ -21,7 +21,7 @@ def job_of(folder, config='sr.py', out='/none', **fields):
 
 @pytest.fixture(scope='module')
 def job(folder):
-    return job_of(folder, factor=4)
+    return job_of(folder, factor=4, optimizer='adam')
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +41,7 @@ def test_the_state_counted_by_hand(measured):
     """Two codes of 8 numbers and of as many importances as layer 3 has channels, and what Adam and the loop keep."""
     channels = 16
     codes = 4 * (2 * 8 + 2 * channels)
-    counters = 2 * 4 * 2  # Adam's and the schedule's, of either part of the codes
+    counters = 3 * 4 * 2  # Adam's and the schedule's, of latents, alpha and the rest
     assert measured.codes == codes
     assert measured.state == 2 * (4 * codes + counters + 3 * 4)  # two slots; best loss, failed_at, step
 
