@@ -20,12 +20,12 @@ from tests import browser
 COPIES = 32
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('--images', type=int, default=5000)
     parser.add_argument('--side', type=int, default=256)
     parser.add_argument('--folder', help='where the run is kept; else a folder that goes at the end')
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         out = chosen.folder or temporary
         with stores.opened(out) as store:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-STATE_COPIES = 4  # of the codes in a state: themselves, the best ones and Adam's two moments
+STATE_COPIES = 4  # of the codes in a state: themselves, the best ones and at most two moments
 # What XLA plans for each image, of what is alive at once in the order of the program: measured on CPUs, for PGGANs of 256
 # and 1024 pixels, 1.1 to 2.1 times as much (benchmarks/memory.py).
 PLANNED = 2

@@ -88,7 +88,7 @@ DEMO: dict[str, Any] = {
     'steps': 100,
     'perceptual': 0.02,
     'extractor_size': 64,
-    'history_every': 5,
+    'history_every': 10,
     'contributions': True,
 }
 DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}

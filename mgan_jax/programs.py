@@ -140,9 +140,7 @@ def make_optimizer(settings: dict) -> optax.GradientTransformation:
     adams = [optax.adam(schedule, settings['beta1'], settings['beta2']) for schedule in schedules]
     if settings['optimizer'] == 'adam':
         return composition.split_optimizer(*adams)
-    latents, alpha = (
-        optax.chain(whitening.scale_by_whitening(), optax.scale_by_learning_rate(schedule)) for schedule in schedules
-    )
+    latents, alpha = (whitening.whiten(schedule) for schedule in schedules)
     return composition.split_optimizer(latents, alpha, rest=adams[0])  # no codes that resemble each other
 
 

@@ -27,6 +27,11 @@ class Moments(NamedTuple):
     columns: Array
 
 
+def whiten(learning_rate: optax.ScalarOrSchedule, b1: float = 0.8, b2: float = 0.9) -> optax.GradientTransformation:
+    """Whitened steps with a root mean square of `learning_rate`, which should decay: the steps do not shrink by themselves."""
+    return optax.chain(scale_by_whitening(b1, b2), optax.scale_by_learning_rate(learning_rate))
+
+
 def scale_by_whitening(b1: float = 0.8, b2: float = 0.9) -> optax.GradientTransformation:
     """U = (L + floor)^-1/2 M (R + floor)^-1/2, scaled to a root mean square of 1 in each leaf [N ...].
 

@@ -21,7 +21,7 @@ def job_of(folder, config='sr.py', out='/none', **fields):
 
 @pytest.fixture(scope='module')
 def job(folder):
-    return job_of(folder, factor=4, optimizer='adam')
+    return job_of(folder, factor=4)
 
 
 @pytest.fixture(scope='module')
@@ -38,12 +38,13 @@ def test_the_numbers_are_those_of_the_run(job, measured):
 
 
 def test_the_state_counted_by_hand(measured):
-    """Two codes of 8 numbers and of as many importances as layer 3 has channels, and what Adam and the loop keep."""
+    """Two codes of 8 numbers and of as many importances as layer 3 has channels, and what the optimiser and the loop keep."""
     channels = 16
     codes = 4 * (2 * 8 + 2 * channels)
-    counters = 3 * 4 * 2  # Adam's and the schedule's, of latents, alpha and the rest
+    moments = codes + 2 * 4 * 2 * 2 + 4 * (8 + channels)  # of slopes, between codes, of columns
+    counters = 4 * (2 + 2)  # of the schedules of either part; Adam's, for the parts that there are not
     assert measured.codes == codes
-    assert measured.state == 2 * (4 * codes + counters + 3 * 4)  # two slots; best loss, failed_at, step
+    assert measured.state == 2 * (2 * codes + moments + counters + 3 * 4)  # two slots; best loss, failed_at, step
 
 
 def test_times_are_those_of_a_clock(job, tmp_path):

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mgan_jax import (
     composition,
+    contributions,
     images,
     inversion,
     invert,
@@ -67,7 +68,7 @@ def base(folder):
 
 def test_result_folders(base):
     out, _ = base
-    assert {path.name for path in out.iterdir() if path.is_file()} == {'config.json', 'metrics.csv'}
+    assert {path.name for path in out.iterdir() if path.is_file()} == {'config.json', 'metrics.csv', 'report.html'}
     assert folders(out) == {f'photo{number}' for number in range(5)}
     for number in range(5):
         result = out / f'photo{number}'
@@ -142,7 +143,7 @@ def test_missing_result_is_done_again_alone_and_the_same(base, folder, name):
     after = contents(out)
     assert after.keys() == before.keys()
     changed = {path for path in after if after[path] != before[path]}
-    assert changed == {out / 'metrics.csv', *(out / name).iterdir()}
+    assert changed == {out / 'metrics.csv', out / 'report.html', *(out / name).iterdir()}
     assert [row['name'] for row in table(out)] == [f'photo{number}' for number in range(5)]
     for found, expected in zip(latents(out, name), arrays, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # another place in the batch
@@ -497,7 +498,7 @@ def test_truncated_image_among_good_ones(folder, tmp_path):
     (tmp_path / 'photo1.png').write_bytes(data)  # mended: the same command finishes it
     assert invert.main(command) == 0
     assert folders(out) == {'photo0', 'photo1', 'photo2'}
-    assert all(contents(out)[path] == before[path] for path in before if path.name != 'metrics.csv')
+    assert all(contents(out)[path] == before[path] for path in before if path.parent != out)
 
 
 def test_weights_that_give_nan(folder, tmp_path, capsys):
@@ -557,6 +558,16 @@ def test_generator_with_styles_that_is_not_square(wide, tmp_path, task):
         shapes = {name: arrays[name].shape for name in arrays}
     assert shapes['latents'] == (2, 3, 6) and shapes['tail'] == (3, 6) and shapes['noise_0'] == (4, 4)
     assert shapes['alpha_x'] == (2, 8) and shapes['alpha_rgb'] == (2, 3)
+
+
+def test_history_and_contributions_with_styles(wide, tmp_path):
+    (row,) = restoration.run(wide_settings(wide, tmp_path, noise=True, history_every=1, contributions=True))
+    assert row['status'] == 'done'
+    sizes = {'codes.png': (2 * 16, 12), 'alpha.png': (8, 2 * contributions.ROW), 'history.webp': (16, 12)}
+    for name, size in sizes.items():
+        with Image.open(tmp_path / 'one' / name) as image:
+            assert image.size == size, name
+    assert (tmp_path / 'report.html').is_file()
 
 
 def test_low_resolution_image_that_is_not_square(wide, tmp_path):
