@@ -78,7 +78,9 @@ def disturbed(words: Sequence[str], out: Path, number: signal.Signals, when: Cal
     if process.returncode == 0:
         return None
     if process.returncode != CODES[number] or 'Traceback' in said:
-        raise RuntimeError(f'{number.name} after {seconds:.2f} s: exit code {process.returncode}: {said}')
+        raise RuntimeError(
+            f'{number.name} after {seconds:.2f} s, {len(folders(out))} results: exit code {process.returncode}: {said}'
+        )
     return Kill(number.name, process.returncode, seconds, len(folders(out)), left_overs(out))
 
 

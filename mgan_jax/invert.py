@@ -218,4 +218,7 @@ def _summary(rows: list[dict], counts: Counter, out: str) -> str:
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # what there was to do is done; the exit code is to say that
+    sys.exit(exit_code)
