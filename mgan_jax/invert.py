@@ -45,10 +45,13 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         with stopping() as stopped:
-            code = _run(arguments, stopped)
+            return _run(arguments, stopped)
     except KeyboardInterrupt:
-        print(f'interrupted; {KEPT}', file=sys.stderr)
-        return INTERRUPTED
+        return _stopped(INTERRUPTED)
+
+
+def _stopped(code: int) -> int:
+    print(f'{"interrupted" if code == INTERRUPTED else "stopped"}; {KEPT}', file=sys.stderr)
     return code
 
 
@@ -88,7 +91,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
             return 0
     except ValueError as error:
         if stopped():  # while it waited for the other processes
-            return 0
+            return _stopped(stopped())
         print(sentence(error), file=sys.stderr)
         return 2
     with contextlib.ExitStack() as stack:
@@ -109,8 +112,7 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
             print(f'{sentence(error)}; {advice}', file=sys.stderr)
             return 3
     if stopped():
-        print(f'{"interrupted" if stopped() == INTERRUPTED else "stopped"}; {KEPT}', file=sys.stderr)
-        return stopped()
+        return _stopped(stopped())
     print(_summary(rows, counts, settings['out']))
     return 3 if any(row['status'] != results.DONE for row in rows) else 0
 
