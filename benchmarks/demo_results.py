@@ -71,7 +71,7 @@ def _row(title: str, config: str, fields: dict, folder: Path, out: str = '') -> 
 
 def _picture(results: Path, path: Path, count: int = 6, side: int = 128) -> None:
     """Rows: input, result, target; nearest enlargement."""
-    names = sorted(p.name for p in results.iterdir() if p.is_dir())[:count]
+    names = sorted(path.parent.name for path in results.glob('*/result.png'))[:count]
     sheet = Image.new('RGB', (count * side, 3 * side))
     for column, name in enumerate(names):
         for row, kind in enumerate(('input', 'result', 'target')):
