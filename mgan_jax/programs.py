@@ -72,6 +72,7 @@ def _spread(mesh: Mesh, function: Callable, split: int, out: Any, **options: Any
         on_each = functools.partial(function, **static)
         return jax.shard_map(on_each, mesh=mesh, in_specs=specs, out_specs=out, check_vma=False)(*arguments)
 
+    spread.__name__ = function.__name__  # by which profiles and the cache of programs call it
     return jax.jit(spread, **options)
 
 

@@ -109,7 +109,7 @@ def test_no_loss_at_all(folder, tmp_path, capsys):
         (['--config.mask=center'], "task 'reconstruct' has no field 'mask'"),
         (['--config.steps.x=3'], "has no field 'steps.x'; did you mean 'steps'?"),
         (['--config.=3'], "has no field ''"),
-        (['--config.steps=many'], '--config.steps=many; a whole number is wanted, as in --config.steps=200.'),
+        (['--config.steps=many'], '--config.steps=many; a whole number is wanted, as in --config.steps=100.'),
         (['--config.steps=1.5'], '--config.steps=1.5; a whole number is wanted'),
         (['--config.pixel=much'], '--config.pixel=much; a number is wanted'),
         (['--config.alpha_over_n=maybe'], '--config.alpha_over_n=maybe; True or False is wanted'),
