@@ -220,15 +220,16 @@ def many(folder, out, tmp_path, count, **fields):
 
 
 def test_many_processes_make_what_one_makes(alone, folder, tmp_path):
-    """Two photos for three processes: the last one has nothing to do."""
+    """Three photos for four processes: the last one has nothing to do."""
     out = tmp_path / 'out'
-    with started(many(folder, out, tmp_path, 3, images=folder / 'photos' / 'photo[01].png')) as processes:
+    with started(many(folder, out, tmp_path, 4, images=folder / 'photos' / 'photo[012].png')) as processes:
         for process in processes:
             ended(process)
     rows, pictures, codes = content(out)
-    assert [row['name'] for row in rows] == ['photo0', 'photo1']
-    assert (rows, codes) == (alone[0][:2], alone[2][:2])
-    assert pictures == {path: data for path, data in alone[1].items() if path.parent.name in ('photo0', 'photo1')}
+    names = [f'photo{number}' for number in range(3)]
+    assert [row['name'] for row in rows] == names
+    assert (rows, codes) == (alone[0][:3], alone[2][:3])
+    assert pictures == {path: data for path, data in alone[1].items() if path.parent.name in names}
 
 
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
