@@ -40,7 +40,8 @@ def main(arguments: list[str]) -> int:
     75 stopped by SIGTERM, 130 interrupted; after the last three the same command goes on."""
     if arguments in (['--help'], ['-h']):
         print(
-            f'usage: {USAGE}\n  on many hosts also {MANY}\nThe fields and their values by task and preset are in {presets.__file__}.'
+            f'usage: {USAGE}\n  on many hosts also {MANY}\n'
+            f'The fields and their values by task and preset are in {presets.__file__}.'
         )
         return 0
     try:

@@ -30,7 +30,8 @@ def measures(settings: dict, image_size: tuple[int, int], lpips: Callable | None
     model = niqe.load(os.path.expanduser(settings['niqe']))
     if min(image_size) < model.patch_size:
         raise ValueError(
-            f"niqe '{settings['niqe']}' looks at patches of {model.patch_size} pixels a side, and the results have {image_size[0]}x{image_size[1]}; "
+            f"niqe '{settings['niqe']}' looks at patches of {model.patch_size} pixels a side, and the results have "
+            f'{image_size[0]}x{image_size[1]}; '
             'make a model of smaller patches with `python -m mgan_jax.pristine`.'
         )
     return Measures(settings['task'], lpips, jax.jit(functools.partial(niqe.score, model=model)))

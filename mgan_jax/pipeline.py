@@ -48,8 +48,9 @@ class Job(NamedTuple):
     """A run, checked and ready to start.
 
     sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
-    (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs. made_by: see `results.fingerprint`.
-    measures: what the results are measured with. explain: see `contributions.explainer`, None without.
+    (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs.
+    made_by: see `results.fingerprint`. measures: what the results are measured with. explain: see `contributions.explainer`,
+    None without.
     """
 
     settings: dict
