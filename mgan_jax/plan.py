@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from mgan_jax import cases, masks, memory, programs, restoration, tasks
+from mgan_jax import cases, masks, memory, pool, programs, restoration, tasks
 
-PIECE = 10  # steps in one program of an accelerator, at most
 CALLS, SECONDS = 3, 10.0  # steps that are timed together on CPUs; groups of steps are timed until this time is over
 
 
@@ -96,7 +95,7 @@ def _measured(job: restoration.Job, clock: Callable[[], float]) -> dict:
     (state, target), begin, compile_begin = _twice(clock, lambda: program.begin(start, *program.shared))
     devices = sorted(jax.tree.leaves(state)[0].sharding.device_set, key=lambda device: device.id)
     left = min(memory.available(device) for device in devices)
-    length = 1 if devices[0].platform == 'cpu' else min(PIECE, max(1, job.settings['steps'] // 10))
+    length = 1 if devices[0].platform == 'cpu' else min(pool.PIECE, max(1, job.settings['steps'] // 10))
     began = clock()
     compiled = _compiled(program.step, (state, target, *program.shared), length)
     compile_step = clock() - began
