@@ -11,6 +11,7 @@ import io
 import math
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mgan_jax import decoding, files, remote
+from mgan_jax import files, remote
 from mgan_jax.metrics import blur
 
 COUNT = 36  # numbers that describe a patch: 18 at full size, 18 at half of it
@@ -113,7 +114,12 @@ def save(path: str | os.PathLike, model: Model) -> None:
 def load(path: str | os.PathLike) -> Model:
     """Reads a model file, here or behind a URL. ValueError with one sentence if it cannot be used."""
     path = os.fspath(path)
-    content = remote.read(path) if remote.is_remote(path) else decoding.contents(path)
+    try:
+        content = remote.read(path) if remote.is_remote(path) else Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f'the NIQE model {path} cannot be read ({error.strerror}); give a file that `python -m mgan_jax.pristine` wrote.'
+        ) from error
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             mean, covariance = (np.asarray(arrays[name], np.float64) for name in ('mean', 'covariance'))

@@ -37,7 +37,7 @@ REFUSED = [
         '{}/other_heads',
         'extractor has [4, 4] channels at its stages; these LPIPS heads are for [4, 5]',
     ),
-    ('sr.py', 'niqe', '{}/none.npz', 'none.npz cannot be opened'),
+    ('sr.py', 'niqe', '{}/none.npz', 'none.npz cannot be read'),
     ('sr.py', 'niqe', '{}/photos/photo0.png', 'photo0.png is no NIQE model; an .npz of mean [36]'),
     ('invert.py', 'perceptual_loss', 'lpips', 'no heads were given; set --config.lpips to a model directory of LPIPS'),
     ('invert.py', 'perceptual_loss', 'l1', "perceptual_loss is 'l1'; 'features' or 'lpips' is wanted"),

@@ -234,5 +234,5 @@ def test_files_that_are_no_models(tmp_path):
         (tmp_path / 'model.npz').write_bytes(content)
         with pytest.raises(ValueError, match='model.npz is no NIQE model; an .npz of mean'):
             niqe.load(tmp_path / 'model.npz')
-    with pytest.raises(ValueError, match='nothing.npz cannot be opened'):
+    with pytest.raises(ValueError, match='nothing.npz cannot be read'):
         niqe.load(tmp_path / 'nothing.npz')

@@ -114,15 +114,17 @@ def test_what_ends_a_thread_ends_the_stream():
 
 
 def test_closing_drops_what_has_not_begun():
-    go_on, started, taken = threading.Event(), [], []
+    go_on, begun, started, taken = threading.Event(), threading.Event(), [], []
 
     def work(thing):
         started.append(thing.number)
         if thing.number:
+            begun.set()
             go_on.wait(10)
 
     stream = streams.ahead(work, things(100, taken), workers=1, depth=8)
     next(stream)
+    assert begun.wait(10)
     threading.Timer(0.05, go_on.set).start()
     began = time.monotonic()
     stream.close()
