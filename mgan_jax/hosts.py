@@ -121,7 +121,7 @@ def _reason(told: str) -> str:
         return 'there is another process with this --process_id; give each its own'
     if 'Unexpected task' in told:
         return 'the coordinator was started with a smaller --num_processes; give all the same'
-    if 'Failed to start RPC server' in told:
+    if 'Failed to start RPC server' in told or 'Failed to add port' in told:  # JAX may crash between the two
         return 'this process cannot listen at that port; choose another one, on a host where process 0 runs'
     status = re.search(r'(?:absl::Status: |Error: )(.*)', told)
     return ' '.join((status[1] if status else (told.strip().splitlines() or ['no reason is known'])[-1]).split())
