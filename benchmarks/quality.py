@@ -8,7 +8,6 @@ default run takes many hours on two cores, most of them for SGD.
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import record
-from mgan_jax import cases, inversion, metrics, presets, programs, restoration, sources
+from mgan_jax import batches, metrics, pipeline, presets, restoration, sources
 from mgan_jax.demo import scenes, train
 
 FIRST = 100  # of the held-out scenes, which are not bundled
@@ -33,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for side, all_steps in (('ours', options.steps), ('sgd', options.sgd_steps))
         for task in options.tasks
         for steps in all_steps
-        for seed in options.seeds
         for first in range(0, options.count, options.batch)
+        for seed in _seeds_of(first // options.batch, options)
     ]
     for job in jobs:
         path = options.folder / ('_'.join(map(str, job)) + '.json')
@@ -47,11 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     record.save(out, 'quality', list(arguments or []), rows, device=jax.devices()[0].device_kind)
 
 
+def _seeds_of(batch: int, options: argparse.Namespace) -> list[int]:
+    return [options.seeds[batch % len(options.seeds)]] if options.spread else options.seeds
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.quality', description=__doc__)
     parser.add_argument('folder', type=Path)
     parser.add_argument('--tasks', type=lambda text: text.split(','), default=list(presets.TASKS))
     parser.add_argument('--seeds', type=record.numbers, default=[0, 1, 2])
+    parser.add_argument('--spread', action='store_true', help='each batch with one of the seeds in turn, not with all')
     parser.add_argument('--count', type=int, default=32, help='images')
     parser.add_argument('--batch', type=int, default=8)
     parser.add_argument('--steps', type=record.numbers, default=[50, 75, 100, 150, 300], help='runs of ours')
@@ -85,31 +89,19 @@ def _measure(
     settings = settings_of(task, side, steps, seed, options.set) | {'images': images, 'batch_size': options.batch}
     job = restoration.prepare(settings)
     chosen = job.sources[first : min(first + options.batch, options.count)]
-    curve, seconds = curve_of(job, chosen, [look for look in LOOKS if look < steps] + [steps])
+    curve, seconds = curve_of(job, chosen)
     content = {'task': task, 'side': side, 'steps': steps, 'seed': seed, 'images': [source.name for source in chosen]}
     content |= {'seconds_per_image_step': seconds, 'curve': curve, 'machine': record.machine()}
     path.write_text(json.dumps(content) + '\n')
 
 
-def curve_of(job: restoration.Job, chosen: list[sources.Source], looks: list[int]) -> tuple[dict, float]:
+def curve_of(job: pipeline.Job, chosen: Sequence[sources.Source]) -> tuple[dict, float]:
     """{steps: {'loss': [..], 'psnr': [..]}} of the iterate that would be kept, and seconds for an image and a step."""
-    found = [cases.read(source, sources.load(source), job.generator, job.settings) for source in chosen]
-    found += found[-1:] * (-len(found) % job.program.devices)  # each device has as many
-    number = np.array([case.number for case in found], np.uint32)
-    observation = jax.tree.map(lambda *rows: np.concatenate(rows), *[case.observation for case in found])
-    targets = np.concatenate([case.target for case in found])
-    state, target = job.program.begin(programs.Start(number, observation), *job.program.shared)
-    curve, seconds = {}, []
-    for before, look in zip([0, *looks], looks, strict=False):
-        began = time.monotonic()
-        state, trace = inversion.advance(job.program.step, state, target, *job.program.shared, num_steps=look - before)
-        loss = np.asarray(trace['loss'][-1] if job.settings['keep'] == 'last' else state.best_loss)
-        seconds.append((time.monotonic() - began) / (look - before) / len(chosen))
-        codes = state.codes if job.settings['keep'] == 'last' else state.best_codes
-        _, result = job.program.finish(codes, target, *job.program.shared)
-        psnr = metrics.psnr(np.clip(result, -1, 1), targets)
-        curve[look] = {'loss': loss[: len(chosen)].tolist(), 'psnr': np.asarray(psnr)[: len(chosen)].tolist()}
-    return curve, float(np.median(seconds[1:] or seconds))
+    curve = {}
+    for look, found in batches.iterates(job, chosen, LOOKS):
+        psnr = np.asarray(metrics.psnr(found.result, found.targets))
+        curve[look] = {'loss': found.loss.tolist(), 'psnr': psnr.tolist()}
+    return curve, found.seconds
 
 
 def table(folder: Path) -> list[dict]:

@@ -1,0 +1,69 @@
+"""Images that are inverted in memory, a batch at a time: for analyses and comparisons, which keep no files of each image."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from mgan_jax import cases, inversion, programs, sources
+from mgan_jax.pipeline import Job
+from mgan_jax.sources import Source
+
+
+class Inverted(NamedTuple):
+    """B images and what became of them, as NumPy arrays; the iterates that `keep` names.
+
+    cases: of each image; codes: leaves [B ...]; inversion, result [B H W C] in [-1, 1]; loss [B]; seconds: for an image
+    and a step, the first steps and what they compile left out where there are others.
+    """
+
+    cases: list[cases.Case]
+    codes: Any
+    inversion: np.ndarray
+    result: np.ndarray
+    loss: np.ndarray
+    seconds: float
+
+    @property
+    def targets(self) -> np.ndarray:
+        """[B H W C]. ValueError if one is not known."""
+        if unknown := [case.source.name for case in self.cases if case.target is None]:
+            raise ValueError(f"the target of '{unknown[0]}' is not known; images that are whole are wanted here.")
+        return np.concatenate([case.target for case in self.cases])
+
+
+def invert(job: Job, chosen: Sequence[Source] | None = None) -> Inverted:
+    """The images of a job, or `chosen` ones, after all of its steps. ValueError with one sentence for an image that cannot
+    be read. Every batch has the job's size, so that one program does them all, and the last image fills the last one up.
+    """
+    chosen = job.sources if chosen is None else chosen
+    starts = range(0, len(chosen), job.batch_size)
+    parts = [last for start in starts for _, last in iterates(job, chosen[start : start + job.batch_size], [])]
+    together = [case for part in parts for case in part.cases]
+    arrays = [part[1:-1] for part in parts]  # codes, inversion, result, loss
+    codes, inverted, result, loss = jax.tree.map(lambda *rows: np.concatenate(rows), *arrays)
+    return Inverted(together, codes, inverted, result, loss, float(np.median([part.seconds for part in parts])))
+
+
+def iterates(job: Job, chosen: Sequence[Source], looks: Sequence[int]) -> Iterator[tuple[int, Inverted]]:
+    """(steps, where the images stand then) at each of the `looks`, which rise, and after all steps. At most a batch."""
+    found = [cases.read(source, sources.load(source), job.generator, job.settings) for source in chosen]
+    full = found + found[-1:] * (job.batch_size - len(found))
+    observation = jax.tree.map(lambda *rows: np.concatenate(rows), *[case.observation for case in full])
+    start = programs.Start(np.array([case.number for case in full], np.uint32), observation)
+    state, target = job.program.begin(start, *job.program.shared)
+    steps, seconds = job.settings['steps'], []
+    looks = [look for look in looks if 0 < look < steps] + [steps]
+    for before, look in zip([0, *looks], looks, strict=False):
+        began = time.monotonic()
+        state, trace = inversion.advance(job.program.step, state, target, *job.program.shared, num_steps=look - before)
+        seconds.append((time.monotonic() - began) / (look - before) / len(found))
+        last = job.settings['keep'] == 'last'
+        codes, loss = (state.codes, trace['loss'][-1]) if last else (state.best_codes, state.best_loss)
+        pictures = job.program.finish(codes, target, *job.program.shared)
+        arrays = jax.tree.map(lambda leaf: leaf[: len(found)], jax.device_get((codes, *pictures, loss)))
+        codes, inverted, result, loss = arrays
+        inverted, result = np.clip(inverted, -1, 1), np.clip(result, -1, 1)
+        yield look, Inverted(found, codes, inverted, result, loss, float(np.median(seconds[1:] or seconds)))

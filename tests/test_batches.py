@@ -1,0 +1,57 @@
+"""Images inverted in memory are those that the pool restores into files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mgan_jax import batches, presets, restoration
+from mgan_jax.demo import scenes
+
+SMALL = {'steps': 4, 'num_codes': 2, 'layer': 2, 'batch_size': 2, 'history_every': 0, 'contributions': False}
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('images')
+    for number, pixels in enumerate(scenes.batch(5, 0, 3).images):
+        Image.fromarray(pixels).save(folder / f'{number}.png')
+    return folder
+
+
+def job_of(images, out='', **fields):
+    settings = presets.settings('inpaint', 'demo') | SMALL | {'images': str(images), 'out': str(out or 'unused')}
+    return restoration.prepare(settings | fields)
+
+
+def test_the_files_of_a_run_are_the_same(images, tmp_path):
+    job = job_of(images)
+    inverted = batches.invert(job)
+    rows = restoration.run(job.settings | {'out': str(tmp_path)})
+    assert [case.source.name for case in inverted.cases] == [row['name'] for row in rows]
+    np.testing.assert_allclose(inverted.loss, [row['loss'] for row in rows], rtol=1e-6)
+    for row, alpha in zip(rows, inverted.codes.alpha, strict=True):
+        np.testing.assert_array_equal(np.load(tmp_path / row['name'] / 'latents.npz')['alpha'], alpha)
+    assert inverted.targets.shape == inverted.result.shape == inverted.inversion.shape == (3, 64, 64, 3)
+    assert np.abs(inverted.result).max() <= 1
+
+
+def test_iterates_are_those_of_the_run(images):
+    job = job_of(images)
+    found = dict(batches.iterates(job, job.sources[:2], [1, 2, 9]))
+    assert list(found) == [1, 2, 4]
+    whole = batches.invert(job, job.sources[:2])
+    np.testing.assert_array_equal(found[4].inversion, whole.inversion)
+    assert (found[4].loss <= found[1].loss).all() and (found[4].loss < found[1].loss).any()
+
+
+def test_keep_last_tells_the_loss_of_the_last_step(images):
+    fields = {'steps': 6, 'optimizer': 'sgd', 'latent_rate': 1e4, 'alpha_rate': 1e4}
+    job = job_of(images, keep='last', **fields)
+    losses = np.stack([found.loss for _, found in batches.iterates(job, job.sources[:2], range(1, 6))])
+    assert (np.diff(losses, axis=0) > 0).any()  # at such rates it climbs now and then, the best one never
+
+
+def test_a_target_that_is_not_known_is_asked_for(images):
+    inverted = batches.invert(job_of(images, damaged=True))
+    with pytest.raises(ValueError, match="target of '0' is not known"):
+        inverted.targets  # noqa: B018
