@@ -210,6 +210,8 @@ def _sampled(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{given} is given; extractor '{options.extractor}' {what}.")
     if options.space == 'w' and generator.styles is None:
         raise ValueError(f"generator '{options.generator}' has only the space 'z'.")
+    if jax.default_backend() == 'cpu':
+        params, weights = generator.prepare(params), extractor.prepare(weights)
     place = told.index(options.attribute)
     score = lambda images: extractor.attributes(weights, images)[:, place]  # noqa: E731
     return sample(generator, params, score, options.samples, options.space, options.seed)

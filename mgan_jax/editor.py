@@ -41,9 +41,9 @@ def find(settings: dict, generator: Generator, latents: Any) -> Edits:
         )
     size, normals = latents.shape[-1], []
     for name in names:
-        apart = [_load(other, size, settings) for other in others if other != name]
+        normal, apart = _load(name, size, settings), [_load(other, size, settings) for other in others if other != name]
         try:
-            normals.append(editing.condition(_load(name, size, settings), apart))
+            normals.append(editing.condition(normal, apart))
         except ValueError as error:
             raise ValueError(f"attribute '{name}' cannot be edited: {sentence(error)}") from error
     return Edits([_title(name) for name in names], np.stack(normals), _layers(settings, generator))
@@ -78,7 +78,7 @@ def editor(
         span, frames = settings['strength_range'], settings['frames']
         strengths = np.linspace(-span, span, frames).tolist()
         rows = [[history.glimpse(picture(normal, s), None) for s in strengths] for normal in edits.normals]
-        labels = [f'{strength:+.2g}' for strength in strengths]
+        labels = [f'{strength:+.2g}' if abs(strength) > 1e-9 else '0' for strength in strengths]
         return result, sheets.files('edit', edits.names, labels, rows)
 
     return edit

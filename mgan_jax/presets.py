@@ -65,7 +65,7 @@ TASK_FIELDS: dict[str, dict[str, Any]] = {
     'edit': {
         'alpha_rate': 0.02,
         'attribute': '',  # a boundary file, or one that is shipped for the demo; several separated by commas
-        'strength': 1.5,  # of all of them in result.png, see mgan_jax/editing.py for the unit
+        'strength': 1.0,  # of all of them in result.png, see mgan_jax/editing.py for the unit
         'strength_range': 2.0,  # of each of them in the strip and the animation, both ways
         'frames': 13,  # of each
         'conditioned_on': '',  # boundaries that an edit must not come nearer to, by attributes' names or files
@@ -101,7 +101,7 @@ DEMO: dict[str, Any] = {
     'history_every': 10,
     'contributions': True,
 }
-DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6, 'edit': 4}
+DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6, 'edit': 2}
 DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {
     'reconstruct': {'steps': 100},
     'super_resolve': {'factor': 4},
