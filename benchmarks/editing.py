@@ -19,7 +19,7 @@ from mgan_jax import batches, boundaries, composition, editing, history, metrics
 from mgan_jax.demo import scenes, train
 
 FIRST = 100  # of the held-out scenes, which are not bundled
-FALL = 0.05  # of an attribute in [0, 1]: more than this below its highest value so far is no rise
+FALL, STRICT = 0.05, 0.02  # of an attribute in [0, 1]: more than this below its highest value so far is no rise
 SATURATED = 0.95
 SHOWN = 3  # scenes in the picture
 ATTRIBUTES = ('daylight', 'snow', 'autumn', 'tower_height')
@@ -90,7 +90,8 @@ def _edits(layer: int, networks: Any, options: argparse.Namespace) -> list[dict]
     for name in options.attributes:
         normal = boundaries.load(name)
         seen = np.stack([told(params, weights, codes, normal, strength) for strength in _strengths(options)])
-        rows.append({'codes': f'inverted, l = {layer}', 'PSNR': psnr} | summary(seen, name, extractor.attribute_names))
+        more = {'codes': f'inverted, l = {layer}', 'PSNR': psnr, 'negative alpha': float((codes.alpha < 0).mean())}
+        rows.append(more | summary(seen, name, extractor.attribute_names))
     return rows
 
 
@@ -109,13 +110,17 @@ def _generated(networks: Any, options: argparse.Namespace) -> list[dict]:
     for name in options.attributes:
         normal = boundaries.load(name)
         seen = np.stack([told(params, weights, normal, strength) for strength in _strengths(options)])
-        rows.append({'codes': 'generated, one code', 'PSNR': None} | summary(seen, name, extractor.attribute_names))
+        rows.append(
+            {'codes': 'generated, one code', 'PSNR': None, 'negative alpha': None}
+            | summary(seen, name, extractor.attribute_names)
+        )
     return rows
 
 
 def summary(seen: np.ndarray, name: str, names: Sequence[str]) -> dict:
-    """Of attributes [S B A] told at rising strengths, of which `name` was edited: which share of the images never falls by
-    more than FALL below the highest value so far, which share rises by 0.1 or reaches SATURATED; mean changes between both ends.
+    """Of attributes [S B A] told at rising strengths, of which `name` was edited: the share of the images that never fall by
+    more than FALL, or STRICT, below their highest value so far, the share that rises by 0.1 or reaches SATURATED, and the
+    mean changes between both ends, without their signs for the others.
     """
     place = list(names).index(name)
     own, change = seen[..., place], np.abs(seen[-1] - seen[0]).mean(axis=0)  # [S B], [A]
@@ -125,6 +130,7 @@ def summary(seen: np.ndarray, name: str, names: Sequence[str]) -> dict:
     return {
         'attribute': name,
         'monotone': float((falls <= FALL).mean()),
+        'strictly': float((falls <= STRICT).mean()),
         'largest fall': float(falls.max()),
         'rises': float(rises.mean()),
         'its change': float((own[-1] - own[0]).mean()),
