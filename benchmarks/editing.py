@@ -5,6 +5,7 @@ boundary; the demo extractor tells what becomes of the attributes. What is inver
 """
 
 import argparse
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from mgan_jax.demo import scenes, train
 FIRST = 100  # of the held-out scenes, which are not bundled
 FALL, STRICT = 0.05, 0.02  # of an attribute in [0, 1]: more than this below its highest value so far is no rise
 SATURATED = 0.95
-SHOWN = 3  # scenes in the picture
+SHOWN = (1, 4, 14)  # scenes in the picture, two of them with a tower
 ATTRIBUTES = ('daylight', 'snow', 'autumn', 'tower_height')
 
 
@@ -170,7 +171,7 @@ def _morphs(layer: int, networks: Any, options: argparse.Namespace) -> list[dict
 
 
 def _draw(path: Path, layer: int, networks: Any, options: argparse.Namespace) -> None:
-    """Every attribute of SHOWN scenes, a row for each scene and attribute."""
+    """A row for each scene of SHOWN and each attribute."""
     generator, params = networks[0]
     codes, _ = inverted(layer, options)
     strengths = np.linspace(-options.range, options.range, sheets.STRIP)
@@ -180,13 +181,15 @@ def _draw(path: Path, layer: int, networks: Any, options: argparse.Namespace) ->
         )
     )
     names, rows = [], []
-    for place in range(SHOWN):
+    for place in (place for place in SHOWN if place < options.count):
         one = jax.tree.map(lambda leaf, place=place: leaf[place : place + 1], codes)
         for name in options.attributes:
             frames = render(params, one, boundaries.load(name), strengths)[:, 0]
             names.append(name)
             rows.append([history.glimpse(np.clip(frame, -1, 1), None) for frame in np.asarray(frames)])
-    path.write_bytes(sheets.strip(names, [f'{strength:+.2g}' for strength in strengths], rows))
+    labels = [f'{strength:+.2g}' if strength else '0' for strength in strengths]
+    with Image.open(io.BytesIO(sheets.strip(names, labels, rows))) as picture:
+        picture.quantize(256).save(path, optimize=True)
 
 
 if __name__ == '__main__':
