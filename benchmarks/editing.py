@@ -6,6 +6,7 @@ boundary; the demo extractor tells what becomes of the attributes. What is inver
 
 import argparse
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mgan_jax.demo import scenes, train
 FIRST = 100  # of the held-out scenes, which are not bundled
 FALL, STRICT = 0.05, 0.02  # of an attribute in [0, 1]: more than this below its highest value so far is no rise
 SATURATED = 0.95
+THERE = 0.1  # of an attribute, unedited, for an image to have it; where it never comes, nothing can fall
 SHOWN = (1, 4, 14)  # scenes in the picture, two of them with a tower
 ATTRIBUTES = ('daylight', 'snow', 'autumn', 'tower_height')
 
@@ -35,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     morphs = [row for layer in options.layers for row in _morphs(layer, networks, options)]
     print(record.table(morphs))
     out = options.folder / 'editing.json'
-    record.save(out, 'editing', list(arguments or []), rows, device=jax.devices()[0].device_kind, morphs=morphs)
+    given = ['FOLDER' if text == str(options.folder) else text for text in arguments or sys.argv[1:]]
+    record.save(out, 'editing', given, rows, device=jax.devices()[0].device_kind, morphs=morphs)
     if options.picture:
         _draw(options.picture, options.layers[0], networks, options)
 
@@ -120,17 +123,19 @@ def _generated(networks: Any, options: argparse.Namespace) -> list[dict]:
 
 def summary(seen: np.ndarray, name: str, names: Sequence[str]) -> dict:
     """Of attributes [S B A] told at rising strengths, of which `name` was edited: the share of the images that never fall by
-    more than FALL, or STRICT, below their highest value so far, the share that rises by 0.1 or reaches SATURATED, and the
-    mean changes between both ends, without their signs for the others.
+    more than FALL, or STRICT, below their highest value so far, of all and of those that have the attribute in the middle, the
+    share that rises by 0.1 or reaches SATURATED, and the mean changes between both ends, without their signs for the others.
     """
     place = list(names).index(name)
     own, change = seen[..., place], np.abs(seen[-1] - seen[0]).mean(axis=0)  # [S B], [A]
     falls = (np.maximum.accumulate(own, axis=0) - own).max(axis=0)
     rises = (own[-1] - own[0] > 0.1) | (own[-1] > SATURATED)
+    there = own[len(own) // 2] > THERE
     others = [other for other in np.argsort(-change) if other != place]
     return {
         'attribute': name,
         'monotone': float((falls <= FALL).mean()),
+        'of those that have it': float((falls <= FALL)[there].mean()) if there.any() else None,
         'strictly': float((falls <= STRICT).mean()),
         'largest fall': float(falls.max()),
         'rises': float(rises.mean()),

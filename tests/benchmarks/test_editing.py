@@ -18,6 +18,7 @@ def test_summary():
     still, moved = np.zeros_like(own), np.linspace(0, -0.5, 4)[:, None] * np.ones((1, 5))
     found = editing.summary(np.stack([still, own, moved], axis=-1), 'own', ['still', 'own', 'moved'])
     assert found['monotone'] == pytest.approx(4 / 5)
+    assert found['of those that have it'] == pytest.approx(3 / 4)
     assert found['strictly'] == pytest.approx(3 / 5)
     assert found['largest fall'] == pytest.approx(0.1)
     assert found['rises'] == pytest.approx(3 / 5)
