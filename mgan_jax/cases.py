@@ -32,7 +32,7 @@ class Case(NamedTuple):
 def make_task(settings: dict, mask: np.ndarray = NO_HOLE, noise: np.ndarray | None = None) -> tasks.Task:
     """The task that a run's settings name; for inpainting and denoising with the mask [H W 1] of one image."""
     match settings['task']:
-        case 'reconstruct':
+        case 'reconstruct' | 'edit':
             return tasks.reconstruct()
         case 'super_resolve':
             return tasks.super_resolve(settings['factor'], settings['method'])
@@ -42,7 +42,9 @@ def make_task(settings: dict, mask: np.ndarray = NO_HOLE, noise: np.ndarray | No
             return tasks.inpaint(mask, settings['composite'])
         case 'denoise':
             return tasks.denoise(mask, noise, settings['composite'])
-    raise ValueError(f"task '{settings['task']}' is given; reconstruct, super_resolve, colorize, inpaint or denoise.")
+    raise ValueError(
+        f"task '{settings['task']}' is given; reconstruct, super_resolve, colorize, inpaint, denoise or edit."
+    )
 
 
 def read(source: Source, content: bytes, generator: Generator, settings: dict) -> Case:

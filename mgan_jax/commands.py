@@ -10,6 +10,7 @@ CONFIGS = {
     'colorize': 'configs/colorize.py',
     'inpaint': 'configs/inpaint.py',
     'denoise': 'configs/denoise.py',
+    'edit': 'configs/edit.py',
 }
 PRESETS = ('demo', 'fast', 'upstream', 'paper')
 OWN = "the caller's own"  # a generator that no command line can name

@@ -86,10 +86,10 @@ def curves(content: bytes) -> dict[str, dict[int, float]]:
     return found
 
 
-def animation(shown: Shown) -> bytes:
+def animation(shown: Shown, milliseconds: int = LASTS) -> bytes:
     """history.webp: all frames within a few seconds, the last one for longer, again and again."""
     first, *rest = [Image.open(io.BytesIO(seen.frame)).convert('RGB') for _, seen in shown]
-    lasts = [max(40, LASTS // len(shown))] * len(rest) + [LINGERS]
+    lasts = [max(40, milliseconds // len(shown))] * len(rest) + [LINGERS]
     content = io.BytesIO()
     first.save(
         content, format='WEBP', save_all=True, append_images=rest, duration=lasts, loop=0, quality=QUALITY, method=3
@@ -97,14 +97,14 @@ def animation(shown: Shown) -> bytes:
     return content.getvalue()
 
 
-def video(shown: Shown) -> bytes | None:
+def video(shown: Shown, milliseconds: int = LASTS) -> bytes | None:
     """history.mp4, None where no ffmpeg is found or it cannot do that."""
     ffmpeg = shutil.which('ffmpeg')
     if ffmpeg is None:
         return None
     frames = [np.asarray(Image.open(io.BytesIO(seen.frame)).convert('RGB')) for _, seen in shown]
     height, width = frames[0].shape[:2]
-    rate = max(1, round(1000 * len(frames) / LASTS))
+    rate = max(1, round(1000 * len(frames) / milliseconds))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'history.mp4'
         taken = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', f'{width}x{height}', '-r', str(rate), '-i', '-']

@@ -38,11 +38,16 @@ def measures(settings: dict, image_size: tuple[int, int], lpips: Callable | None
 
 
 def result(
-    case: cases.Case, image: pool.Image, measures: Measures, explain: Callable = lambda codes: {}
+    case: cases.Case,
+    image: pool.Image,
+    measures: Measures,
+    explain: Callable = lambda codes: {},
+    edit: Callable | None = None,
 ) -> results.Result:
     """The result of a finished image whose output is (inversion, result), [H W C]. ValueError if it is not finite.
 
-    explain(codes) -> the contents of further files by their names.
+    explain(codes) -> the contents of further files by their names. edit(codes) -> what becomes the result, [H W C], and
+    further files; what is measured is how good the inversion is, for of an edit there is no target.
     """
     if not (np.isfinite(image.loss) and np.isfinite(image.output[0]).all()):
         raise ValueError('its loss or image is not finite; check the weights and the learning rates')
@@ -52,9 +57,12 @@ def result(
     pictures = {'input': np.clip(tasks.pixels(case.observation)[0], -1, 1), 'result': restored, 'inversion': inverted}
     if case.target is not None:
         pictures['target'] = case.target[0]
-    arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
     files = history.files(image.losses, image.shown) | explain(image.codes)
-    return results.Result(arrays, _arrays(image.codes), row, files | {PREVIEW: thumbnails.of(arrays)})
+    if edit is not None:
+        pictures['result'], more = edit(image.codes)
+        files |= more
+    arrays = {title: np.asarray(picture) for title, picture in pictures.items()}
+    return results.Result(arrays, arrays_of(image.codes), row, files | {PREVIEW: thumbnails.of(arrays)})
 
 
 def glimpse(case: cases.Case, output: tuple[np.ndarray, np.ndarray]) -> history.Glimpse:
@@ -66,7 +74,7 @@ def glimpse(case: cases.Case, output: tuple[np.ndarray, np.ndarray]) -> history.
         return history.glimpse(restored, float(psnr(restored[None], case.target)[0]))
 
 
-def _arrays(codes: composition.Codes) -> dict[str, np.ndarray]:
+def arrays_of(codes: composition.Codes) -> dict[str, np.ndarray]:
     """The arrays of codes by their names: latents, alpha, and tail, noise, or parts such as alpha_rgb where there are any."""
     leaves = jax.tree_util.tree_flatten_with_path(codes)[0]
     return {jax.tree_util.keystr(path, simple=True, separator='_'): leaf for path, leaf in leaves}

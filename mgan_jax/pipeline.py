@@ -50,7 +50,7 @@ class Job(NamedTuple):
     sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
     (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs.
     made_by: see `results.fingerprint`. measures: what the results are measured with. explain: see `contributions.explainer`,
-    None without.
+    None without. edit: see `editor.editor`, None for other tasks.
     """
 
     settings: dict
@@ -63,6 +63,7 @@ class Job(NamedTuple):
     made_by: str
     measures: outcomes.Measures
     explain: Callable | None = None
+    edit: Callable | None = None
 
 
 class Work(NamedTuple):
@@ -215,7 +216,10 @@ def _write(line: Line, image: pool.Image) -> None:
     """Writes the result of a finished image, or the reason why there is none."""
     work: Work = image.item
     try:
-        result = outcomes.result(work.case, image, line.job.measures, functools.partial(_explain, line))
+        explain = functools.partial(_explain, line)
+        result = outcomes.result(
+            work.case, image, line.job.measures, explain, line.job.edit and _within_memory(line.job.edit)
+        )
         results.write(line.store, work.case.source.name, work.identity, result)
     except ValueError as error:
         _fail(line, work.place, work.case.source, error)
@@ -236,6 +240,22 @@ def _explain(line: Line, codes: Any) -> dict[str, bytes]:
             raise
         _say(line, 'not enough memory for the contributions of an image; it has none.')
         return {}
+
+
+def _within_memory(edit: Callable) -> Callable:
+    """An image without its edit is no result; the reason is told, and the run goes on."""
+
+    def edited(codes: Any) -> Any:
+        try:
+            return edit(codes)
+        except Exception as error:
+            if not memory.is_exhausted(error):
+                raise
+            raise ValueError(
+                'not enough memory for its edit beside the images at once; take a smaller batch_size'
+            ) from error
+
+    return edited
 
 
 def _fail(line: Line, place: int, source: Source, error: Exception) -> None:

@@ -7,7 +7,7 @@ settings of the released code and its README. paper: what the paper says where t
 import math
 from typing import Any
 
-TASKS = ('reconstruct', 'super_resolve', 'colorize', 'inpaint', 'denoise')
+TASKS = ('reconstruct', 'super_resolve', 'colorize', 'inpaint', 'denoise', 'edit')
 
 # Every field, with the values of the preset `fast`.
 FIELDS: dict[str, Any] = {
@@ -62,6 +62,15 @@ TASK_FIELDS: dict[str, dict[str, Any]] = {
         'damaged': False,  # the images have their holes already: there is no target to compare with
     },
     'denoise': {'alpha_rate': 0.02, 'mask': 'random:0.3', 'composite': True, 'damaged': False},
+    'edit': {
+        'alpha_rate': 0.02,
+        'attribute': '',  # a boundary file, or one that is shipped for the demo; several separated by commas
+        'strength': 1.0,  # of all of them in result.png, see mgan_jax/editing.py for the unit
+        'strength_range': 2.0,  # of each of them in the strip and the animation, both ways
+        'frames': 13,  # of each
+        'conditioned_on': '',  # boundaries that an edit must not come nearer to, by attributes' names or files
+        'edit_layers': '',  # the layers whose styles move, such as 1-4, in the space 'w+'; all where none are given
+    },
 }
 UPSTREAM: dict[str, dict[str, Any]] = {
     'reconstruct': {'layer': 8, 'num_codes': 20, 'steps': 3000},
@@ -69,6 +78,7 @@ UPSTREAM: dict[str, dict[str, Any]] = {
     'colorize': {'layer': 6, 'num_codes': 20, 'steps': 1500},
     'inpaint': {'layer': 4, 'num_codes': 30, 'steps': 3000, 'perceptual': 0.0001, 'composite': False},
     'denoise': {'layer': 4, 'num_codes': 30, 'steps': 3000, 'perceptual': 0.0001, 'composite': False},
+    'edit': {'layer': 6, 'num_codes': 30, 'steps': 2000},
 }
 SGD: dict[str, Any] = {
     'optimizer': 'sgd',
@@ -79,8 +89,8 @@ SGD: dict[str, Any] = {
     'winograd': False,
     'batch_size': 1,
 }
-FAST_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 6}
-PAPER_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 4}
+FAST_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 6, 'edit': 6}
+PAPER_LAYERS = {'reconstruct': 8, 'super_resolve': 6, 'colorize': 8, 'inpaint': 4, 'denoise': 4, 'edit': 6}
 DEMO: dict[str, Any] = {
     'images': 'bundled',
     'generator': 'demo',
@@ -91,8 +101,12 @@ DEMO: dict[str, Any] = {
     'history_every': 10,
     'contributions': True,
 }
-DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6}
-DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {'reconstruct': {'steps': 100}, 'super_resolve': {'factor': 4}}
+DEMO_LAYERS = {'reconstruct': 6, 'super_resolve': 4, 'colorize': 4, 'inpaint': 4, 'denoise': 6, 'edit': 2}
+DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {
+    'reconstruct': {'steps': 100},
+    'super_resolve': {'factor': 4},
+    'edit': {'steps': 100, 'attribute': 'daylight,snow,tower_height'},
+}
 
 CHOICES = {
     'tail': ('learned', 'own'),

@@ -29,6 +29,7 @@ ROWS, BYTES = 50_000, 45_000_000  # images that it tells of, and what their thum
 POINTS = 64  # of each curve
 FILES = (
     'input.png', 'result.png', 'inversion.png', 'target.png', 'history.webp', 'history.mp4', 'codes.png', 'alpha.png',
+    'edit.png', 'edit.webp', 'edit.mp4',
 )  # fmt: skip
 TITLES = {
     'reconstruct': 'Reconstruction',
@@ -36,6 +37,7 @@ TITLES = {
     'colorize': 'Colourisation',
     'inpaint': 'Inpainting',
     'denoise': 'Denoising',
+    'edit': 'Semantic editing',
 }
 THREADS = min(8, os.cpu_count() or 1)
 _TEMPLATES = Path(__file__).parent / 'templates'

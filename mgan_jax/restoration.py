@@ -10,6 +10,7 @@ from mgan_jax import (
     cases,
     commands,
     contributions,
+    editor,
     losses,
     masks,
     models,
@@ -48,11 +49,14 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     program = programs.build(settings, generator, task, objective, (params, vgg))
     batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
     state = programs.state_like(generator, task, program, batch_size)
+    edits = editor.find(settings, generator, state.codes.latents) if settings['task'] == 'edit' else None
     files = [*masks.content(settings.get('mask')), *masks.content(settings['niqe'])]
+    files += [edits.normals.tobytes()] if edits else []
     made_by = results.fingerprint(settings, (params, vgg), *files)
     place = settings['layer'], settings['space']
     explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
-    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain)
+    edit = editor.editor(generator, program.shared[0], settings, edits) if edits else None
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain, edit)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:

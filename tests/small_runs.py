@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
-from mgan_jax import invert, models
+from mgan_jax import boundaries, invert, models
 from mgan_jax.models import lpips, pggan, vgg
 from tests.toy import draw_weights
 
@@ -64,6 +64,13 @@ def photo(seed, size=(SIDE, SIDE), low=60, high=200):
     height, width = size
     coarse = np.random.default_rng(seed).integers(low, high, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR)
+
+
+def boundary(folder, size=8, seed=0):
+    """The path of a random boundary for codes of so many numbers."""
+    path = folder / f'boundary{seed}.npy'
+    boundaries.save(path, np.random.default_rng(seed).standard_normal(size))
+    return str(path)
 
 
 def arguments(folder, config, out, **fields):

@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from mgan_jax import composition, inversion, losses, models, presets, restoration, tasks
-from tests.small_runs import photo
+from tests.small_runs import boundary, photo
 
 PAGE = Path(__file__).parent.parent / 'docs' / 'own_generator.md'
 CHANNELS = (6, 8, 6, 4, 3)
@@ -112,6 +112,7 @@ def test_every_task_runs_from_files_into_files(page, task, tmp_path):
     settings = presets.settings(task, 'fast') | {'images': str(folder / 'photos'), 'out': str(tmp_path / 'out')}
     settings |= {'layer': 2, 'num_codes': 2, 'steps': 2, 'perceptual': 0.0}
     settings |= {'factor': 4} if task == 'super_resolve' else {}
+    settings |= {'attribute': boundary(tmp_path, 6), 'frames': 2} if task == 'edit' else {}
     rows = restoration.run(settings, own=(names['generator'], names['params']))
     assert [row['status'] for row in rows] == ['done']
 

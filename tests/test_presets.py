@@ -18,6 +18,7 @@ FILES = {
     'colorize': 'colorize.py',
     'inpaint': 'inpaint.py',
     'denoise': 'denoise.py',
+    'edit': 'edit.py',
 }
 NAMES = ('demo', 'fast', 'upstream', 'paper')
 
@@ -68,6 +69,7 @@ def test_upstream_is_the_released_code(task):
         'colorize': (6, 20, 1500, 0.001),
         'inpaint': (4, 30, 3000, 0.0001),
         'denoise': (4, 30, 3000, 0.0001),
+        'edit': (6, 30, 2000, 0.001),
     }[task]
     assert tuple(settings[name] for name in ('layer', 'num_codes', 'steps', 'perceptual')) == expected
     assert (settings['optimizer'], settings['latent_rate'], settings['alpha_rate']) == ('sgd', 1.0, 1.0)
@@ -90,7 +92,7 @@ def test_paper_differs_from_upstream_where_the_paper_says_so(task):
 def test_every_field_is_used():
     source = ''.join(
         (PACKAGE / f'{name}.py').read_text()
-        for name in ('invert', 'restoration', 'pipeline', 'outcomes', 'programs', 'networks', 'cases')
+        for name in ('invert', 'restoration', 'pipeline', 'outcomes', 'programs', 'networks', 'cases', 'editor')
     )
     for field in {*presets.FIELDS, *(name for fields in presets.TASK_FIELDS.values() for name in fields)}:
         assert f"'{field}'" in source, field

@@ -40,7 +40,8 @@ def result(number, target=True):
     strip = io.BytesIO()
     Image.new('RGB', (32, 16), (9, 9, 9)).save(strip, format='PNG')
     files = history.files([(step, loss + 1 / (step + 1)) for step in range(STEPS)], shown)
-    files |= {'codes.png': strip.getvalue(), 'alpha.png': strip.getvalue(), 'preview.webp': thumbnails.of(pictures)}
+    files |= {name: strip.getvalue() for name in ('codes.png', 'alpha.png', 'edit.png')}
+    files |= {'edit.webp': files['history.webp'], 'preview.webp': thumbnails.of(pictures)}
     return Result(pictures, {'latents': np.zeros(3)}, row, files)
 
 
@@ -107,7 +108,8 @@ def test_what_is_in_it(store):
         ['one', 'done'], ['two', 'done'], ['three', 'three: <b>cannot</b> be read </script>']
     ]  # fmt: skip
     files = [name for bit, name in enumerate(data['files']) if lines[0][3] >> bit & 1]
-    assert set(files) - {'history.mp4'} == set(report.FILES) - {'history.mp4'}
+    films = {'history.mp4', 'edit.mp4'}
+    assert set(files) - films == set(report.FILES) - films
     assert lines[2][2:] == [[None] * len(columns), 0, [], []]
     assert data['psnr_steps'] == [10, 20, 30, 40] and lines[0][5] == [12.5, 15, 17.5, 20]
     assert data['loss_steps'] == list(range(STEPS)) and lines[1][4][:2] == [1.5, 1.0]
@@ -332,7 +334,8 @@ def test_the_view_of_an_image(opened, number):
     opened.until('[...document.images].every((image) => image.complete)')
     sources = opened.run('[...document.images].map((image) => image.src)')
     shown = {urllib.parse.unquote(source).rpartition('/')[2] for source in sources}
-    assert shown == {'input.png', 'result.png', 'inversion.png', 'target.png', 'history.webp', 'alpha.png'}
+    of_all = {'input.png', 'result.png', 'inversion.png', 'target.png', 'history.webp', 'alpha.png'}
+    assert shown == of_all | {'edit.png', 'edit.webp'}
     assert opened.run("document.querySelectorAll('.codes li').length") == 2
     assert opened.run("document.querySelectorAll('#image-view .own').length") >= 2
     opened.run("document.querySelector('.pictures button').click()")

@@ -37,6 +37,7 @@ from tests.small_runs import (
     FILES,
     SIDE,
     arguments,
+    boundary,
     contents,
     folders,
     latents,
@@ -545,6 +546,7 @@ def wide_settings(root, out, task='reconstruct', **fields):
     own = {'generator': str(root / 'generator'), 'images': str(root / 'photos'), 'out': str(out), 'perceptual': 0.0}
     own |= {'layer': 3, 'num_codes': 2, 'steps': 2, 'space': 'w+', 'label': 1}
     own |= {'factor': 4} if task == 'super_resolve' else {}
+    own |= {'attribute': boundary(root, 6), 'frames': 2} if task == 'edit' else {}
     return presets.settings(task, 'fast') | own | fields
 
 

@@ -15,10 +15,10 @@ function showImage(image) {
   const bar = element('div', { class: 'bar-of-view' }, element('a', { href: '#', id: 'back' }, 'All images'),
     element('h2', { tabindex: -1 }, image.name), link(before, '← Previous', 'prev'), link(after, 'Next →', 'next'));
   const failed = image.status === 'done' ? null : element('p', { class: 'failed' }, image.status);
-  const parts = image.thumb || image.files.length ? [comparison(image), pictures(image), contributions(image)] : [figures(image)];
+  const parts = image.thumb || image.files.length ? [comparison(image), pictures(image), contributions(image), edits(image)] : [figures(image)];
   const curves = curveTiles(IMAGES, image);
   const drawn = curves.length ? element('section', {}, element('h2', {}, 'Curves'), element('div', { class: 'tiles wide' }, ...curves)) : null;
-  document.getElementById('image-view').replaceChildren(bar, ...[failed, parts[0], parts[1], drawn, parts[2]].filter((part) => part));
+  document.getElementById('image-view').replaceChildren(bar, ...[failed, parts[0], parts[3], parts[1], drawn, parts[2]].filter((part) => part));
 }
 
 function comparison(image) {
@@ -49,19 +49,32 @@ function pictures(image) {
     button.style.aspectRatio = DATA.shape.join(' / ');
     return element('figure', {}, button, element('figcaption', {}, title));
   });
-  if (image.files.includes('history.webp')) list.push(movie(image));
+  if (image.files.includes('history.webp')) list.push(movie(image, 'history', 'over the steps', 'how the result of ' + image.name + ' came about'));
   return element('section', {}, element('h2', {}, 'Pictures'), element('div', { class: 'pictures' }, ...list));
 }
 
-function movie(image) {
-  const node = element('img', { class: 'movie', alt: 'how the result of ' + image.name + ' came about' });
-  const figure = element('figure', {}, node, element('figcaption', {}, 'over the steps',
-    ...(image.files.includes('history.mp4') ? [' (', element('a', { href: place(image, 'history.mp4') }, 'video'), ')'] : [])));
+function movie(image, title, caption, alt) {
+  const node = element('img', { class: 'movie', alt: alt });
+  const figure = element('figure', {}, node, element('figcaption', {}, caption,
+    ...(image.files.includes(title + '.mp4') ? [' (', element('a', { href: place(image, title + '.mp4') }, 'video'), ')'] : [])));
   node.style.aspectRatio = DATA.shape.join(' / ');
   node.addEventListener('error', () => figure.remove());
   node.addEventListener('load', () => node.classList.toggle('small', node.naturalWidth < 128));
-  node.src = place(image, 'history.webp');
+  node.src = place(image, title + '.webp');
   return figure;
+}
+
+function edits(image) {
+  const list = [];
+  if (image.files.includes('edit.png')) {
+    const strip = element('img', { class: 'strip', alt: 'edits of ' + image.name + ' from the least strength to the greatest' });
+    const figure = element('figure', { class: 'sheet' }, strip, element('figcaption', {}, 'strengths from left to right'));
+    strip.addEventListener('error', () => figure.remove());
+    strip.src = place(image, 'edit.png');
+    list.push(figure);
+  }
+  if (image.files.includes('edit.webp')) list.push(movie(image, 'edit', 'each attribute there and back', 'the edits of ' + image.name + ' as an animation'));
+  return list.length ? element('section', {}, element('h2', {}, 'Edits'), element('div', { class: 'edits' }, ...list)) : null;
 }
 
 function contributions(image) {
