@@ -23,7 +23,7 @@ from mgan_jax import files, lessons, models, perceptual
 from mgan_jax.errors import sentence
 from mgan_jax.models.checkpoint import ocp
 from mgan_jax.models.convolution import trainable_conv
-from mgan_jax.models.encoder import SPACES, checksum
+from mgan_jax.models.encoder import SPACES, build, checksum
 
 RATE, WARM = 2e-3, 0.02  # Adam's, and the share of the training in which it grows to that; then it falls to 0 (cosine)
 SAVE_SECONDS = 60.0  # between checkpoints
@@ -113,7 +113,7 @@ def _school(options: argparse.Namespace) -> tuple[School, dict]:
         generator = models.conditioned(generator, options.label)
     keys = jax.random.split(jax.random.key(0), 1)
     codes = jax.eval_shape(lambda p: lessons.sample(generator, p, options.space, keys), params)
-    configuration = {
+    configuration: dict[str, Any] = {
         'image_size': list(generator.image_size),
         'image_channels': generator.image_channels,
         'latent_dim': codes.shape[-1],
@@ -122,7 +122,7 @@ def _school(options: argparse.Namespace) -> tuple[School, dict]:
         'made_for': checksum(params),
         'label': options.label,
     }
-    encoder = models.build('encoder', configuration | {'conv': trainable_conv})
+    encoder = build(**configuration, conv=trainable_conv)
     params, distance, vgg = generator.prepare(params), None, None
     if options.extractor and options.perceptual:
         extractor, vgg = _loaded(options.extractor, models.Extractor, 'a feature extractor')
@@ -175,7 +175,8 @@ def _continued(school: School, options: argparse.Namespace, folder: Path) -> Rea
             found = checkpoints.load(images, _kept(reached))
             reached = Reached(lessons.State(found['params'], found['moments']), images, float(found['seconds']))
         print(f'{reached.images} images seen, ready after {time.monotonic() - began:.0f} s', flush=True)
-        for reached, log in _run(school, options, reached):
+        for after, log in _run(school, options, reached):
+            reached = after
             checkpoints.save(reached.images, _kept(reached), overwrite=True)
             _write_log(folder / 'log.csv', log | _scores(school, reached.state.params))
     return reached

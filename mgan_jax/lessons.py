@@ -79,7 +79,7 @@ def degrade(images: Array, key: Array) -> Array:
 
 
 def make_step(
-    generator: Generator, encoder: Encoder, distance: perceptual.Distance | None, weights: Weights = Weights()
+    generator: Generator, encoder: Encoder, distance: perceptual.Distance | None, weights: Weights
 ) -> Callable:
     """step(state, key, rate, params of the generator, weights of the distance) -> (state, log): one update.
 

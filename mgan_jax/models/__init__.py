@@ -1,6 +1,6 @@
 """Networks as pure functions and their weights as pytrees. Flax stays in here."""
 
-from mgan_jax.models.directory import EMBEDDED, build, is_model_directory, load, save, write
+from mgan_jax.models.directory import EMBEDDED, Model, build, is_model_directory, load, save, write
 from mgan_jax.models.encoder import Encoder
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator, conditioned
@@ -13,6 +13,7 @@ __all__ = [
     'Extractor',
     'Generator',
     'Lpips',
+    'Model',
     'build',
     'cast',
     'conditioned',
