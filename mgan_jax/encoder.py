@@ -80,7 +80,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--perceptual', type=float, default=lessons.Weights().perceptual, help='weight of features')
     parser.add_argument('--overwrite', action='store_true', help='replace the model directory DESTINATION')
     options = parser.parse_args(arguments)
-    if (options.images > 0) == (options.minutes > 0):
+    if (options.images > 0) == (0 < options.minutes < math.inf):
         raise ValueError('how long is not said; give --images or --minutes, a number above 0.')
     if not all(0 <= weight < math.inf for weight in (options.pixel, options.perceptual)):
         raise ValueError('--pixel and --perceptual are finite numbers of at least 0.')
@@ -100,7 +100,7 @@ def train(options: argparse.Namespace) -> str:
     folder = destination.with_name(destination.name + '.training')
     _same_as_before(folder / 'training.json', configuration)
     reached = _continued(school, options, folder)
-    source = {'file': str(options.generator), 'format': 'trained by mgan_jax.encoder'}
+    source = {'file': Path(options.generator).name, 'format': 'trained by mgan_jax.encoder'}
     models.save(destination, 'encoder', configuration, reached.state.params, source, overwrite=options.overwrite)
     return ', '.join(f'{name} {value}' for name, value in _scores(school, reached.state.params).items())
 

@@ -101,7 +101,7 @@ def make_step(
 
         def loss(own):
             told = encoder(own, seen)
-            off = jnp.mean(jnp.square(standard(own, told, space) - standard(own, codes, space)))
+            off = jnp.mean(jnp.square(standard(state.params, told, space) - standard(state.params, codes, space)))
             pixel, features = image_losses(told[::RENDERED], images[::RENDERED], params, vgg)
             log = {'codes': off, 'pixels': pixel, 'features': features}
             return off + weights.pixel * pixel + weights.perceptual * features, log
