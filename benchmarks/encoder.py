@@ -18,7 +18,7 @@ from mgan_jax import batches, metrics, presets, restoration
 ALONE = {'num_codes': 1, 'layer': 8, 'alpha_rate': 0.0, 'steps': 1}  # the loss is that of the codes it began with
 WAYS = {
     'one code': {'num_codes': 1, 'layer': 8, 'alpha_rate': 0.0},
-    'one code, alpha learned': {'num_codes': 1, 'layer': 4},
+    'one code and alpha': {'num_codes': 1, 'layer': 4},
     'multi-code': {'num_codes': 20},
 }
 
