@@ -22,6 +22,7 @@ from mgan_jax import (
     report,
     results,
     sources,
+    starts,
     stores,
 )
 from mgan_jax.hosts import WHOLE, Share
@@ -52,11 +53,12 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     edits = editor.find(settings, generator, state.codes.latents) if settings['task'] == 'edit' else None
     files = [*masks.content(settings.get('mask')), *masks.content(settings['niqe'])]
     files += [edits.normals.tobytes()] if edits else []
-    made_by = results.fingerprint(settings, (params, vgg), *files)
+    origin = starts.find(settings, generator, params)
+    made_by = results.fingerprint(settings, (params, vgg, origin.weights), *files)
     place = settings['layer'], settings['space']
     explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
     edit = editor.editor(generator, program.shared[0], settings, edits) if edits else None
-    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain, edit)
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain, edit, origin)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:

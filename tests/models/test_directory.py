@@ -194,7 +194,9 @@ def test_a_failed_save_keeps_what_was_there(directory, params):
 
 
 def test_a_directory_that_is_not_there(tmp_path):
-    message = f"there is no model directory {tmp_path / 'no'}; give 'demo' or 'demo-extractor', or one that"
+    message = (
+        f"there is no model directory {tmp_path / 'no'}; give 'demo' or 'demo-extractor' or 'demo-encoder', or one that"
+    )
     assert refusal(tmp_path / 'no').startswith(message)
     assert refusal(tmp_path).startswith(f'there is no model directory {tmp_path};')
     (tmp_path / 'file').write_text('x')
@@ -321,5 +323,5 @@ def test_nothing_in_the_directory_is_executed(directory, tmp_path):
 
 def test_the_embedded_models_are_where_load_looks():
     for name, path in models.EMBEDDED.items():
-        assert name in ('demo', 'demo-extractor')
+        assert name in ('demo', 'demo-extractor', 'demo-encoder')
         assert path.parent.name == 'demo'
