@@ -102,7 +102,7 @@ def _check(directory: Path, digest: str, sample: float) -> None:
         raise ValueError('what was written differs from what was read when it is loaded; the disk may be failing.')
 
 
-def _sample(model: models.Generator | models.Extractor | models.Lpips, params: dict) -> float:
+def _sample(model: models.Model, params: dict) -> float:
     """The mean of what a network makes of a fixed input. ValueError if that is not finite."""
     output = jax.jit(lambda params: _output(model, params))(params)
     if not jnp.isfinite(output).all():
@@ -110,7 +110,7 @@ def _sample(model: models.Generator | models.Extractor | models.Lpips, params: d
     return float(output.mean())
 
 
-def _output(model: models.Generator | models.Extractor | models.Lpips, params: dict) -> jax.Array:
+def _output(model: models.Model, params: dict) -> jax.Array:
     match model:
         case models.Generator():
             return _output_of_generator(model, params)
@@ -119,6 +119,8 @@ def _output(model: models.Generator | models.Extractor | models.Lpips, params: d
         case models.Lpips():
             maps = [jnp.ones((1, 1, 1, channels)) for channels in model.channels]
             return model.distance(params, maps, [0 * x for x in maps])
+        case models.Encoder():
+            raise ValueError('it holds an encoder, which is trained for a generator and never converted.')
 
 
 def _output_of_generator(model: models.Generator, params: dict) -> jax.Array:

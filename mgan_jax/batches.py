@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from mgan_jax import cases, inversion, programs, sources
+from mgan_jax import cases, inversion, sources, starts
 from mgan_jax.pipeline import Job
 from mgan_jax.sources import Source
 
@@ -50,9 +50,9 @@ def invert(job: Job, chosen: Sequence[Source] | None = None) -> Inverted:
 def iterates(job: Job, chosen: Sequence[Source], looks: Sequence[int]) -> Iterator[tuple[int, Inverted]]:
     """(steps, where the images stand then) at each of the `looks`, which rise, and after all steps. At most a batch."""
     found = [cases.read(source, sources.load(source), job.generator, job.settings) for source in chosen]
-    full = found + found[-1:] * (job.batch_size - len(found))
-    observation = jax.tree.map(lambda *rows: np.concatenate(rows), *[case.observation for case in full])
-    start = programs.Start(np.array([case.number for case in full], np.uint32), observation)
+    own = [starts.start(job.origin, case, job.origin.kept(case.source.name)) for case in found]
+    full = own + own[-1:] * (job.batch_size - len(found))
+    start = jax.tree.map(lambda *rows: np.concatenate(rows), *full)
     state, target = job.program.begin(start, *job.program.shared)
     steps, seconds = job.settings['steps'], []
     looks = [look for look in looks if 0 < look < steps] + [steps]

@@ -64,6 +64,20 @@ def init(
     return Codes(latents.reshape(batch, num_codes, *latents.shape[1:]), importance, first_tail, noises)
 
 
+def around(codes: Codes, first: Codes, spread: float) -> Codes:
+    """Codes that begin with `first`: as these are, where they are N, too; else N codes around the one, latents [B 1 ...].
+
+    The first code is that one, and `codes`, drawn at random, are the others' noise, `spread` times as large: N equal codes
+    would stay equal.
+    """
+    if first.alpha is not None:
+        return first
+    noise = codes.latents - jnp.mean(codes.latents, axis=1, keepdims=True)  # in w, too, of mean 0
+    others = (jnp.arange(noise.shape[1]) > 0).reshape(1, -1, *[1] * (noise.ndim - 2))
+    latents = jnp.broadcast_to(first.latents, noise.shape) + spread * jnp.where(others, noise, 0)
+    return codes._replace(latents=latents, tail=codes.tail if first.tail is None else first.tail)
+
+
 def compose(generator: Generator, params: Any, codes: Codes, *, layer: int, space: str = 'z') -> Array:
     """x_inv = G2(sum_n F_n (.) alpha_n), F_n = G1(z_n) (equations 2, 3), without a division by N: -> [B H W C].
 

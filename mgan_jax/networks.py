@@ -14,6 +14,7 @@ KINDS = {
     models.Generator: 'a generator',
     models.Extractor: 'a feature extractor',
     models.Lpips: 'a set of LPIPS heads',
+    models.Encoder: 'an encoder',
 }
 
 

@@ -29,6 +29,7 @@ from mgan_jax import (
     progress,
     results,
     sources,
+    starts,
     streams,
 )
 from mgan_jax.errors import sentence
@@ -50,7 +51,7 @@ class Job(NamedTuple):
     sources: of all images of this process, whose share of the whole list they are. program: items are `Work`, the output is
     (inversion, result), [B H W C]. batch_size: how many images go through at once. state: the shapes of one of theirs.
     made_by: see `results.fingerprint`. measures: what the results are measured with. explain: see `contributions.explainer`,
-    None without.
+    None without. origin: of the codes.
     """
 
     settings: dict
@@ -63,15 +64,18 @@ class Job(NamedTuple):
     made_by: str
     measures: outcomes.Measures
     explain: Callable | None = None
+    origin: starts.Origin = starts.CHANCE
 
 
 class Work(NamedTuple):
-    """An image that is to be restored. place: in the whole list; again: there is a result of it that is out of date."""
+    """An image that is to be restored. place: in the whole list; again: there is a result of it that is out of date.
+    start: what its optimisation begins with."""
 
     place: int
     case: cases.Case
     identity: Identity
     again: bool
+    start: programs.Start
 
 
 class Line(NamedTuple):
@@ -175,8 +179,7 @@ def _entries(line: Line, saved: dict[Identity, pool.Progress]) -> Generator[pool
                 return
             if isinstance(value, Work):
                 line.read.pop()
-                start = programs.Start(np.array([value.case.number], np.uint32), value.case.observation)
-                yield pool.Entry(value, start, saved.pop(value.identity, None))
+                yield pool.Entry(value, value.start, saved.pop(value.identity, None))
             elif value is not None:
                 _count(line, skipped=1)
                 line.bar.total -= line.job.settings['steps']
@@ -193,13 +196,15 @@ def _look(line: Line, item: tuple[int, Source]) -> Work | dict:
     """Reads an image: -> what is to be done, or the row of the result that is there."""
     place, source = item
     content = sources.load(source)
-    identity = Identity(hashlib.sha256(content).hexdigest(), line.job.made_by)
+    kept = line.job.origin.kept(source.name)
+    identity = Identity(hashlib.sha256(content + kept.digest).hexdigest(), line.job.made_by)
     found = results.find(line.store, source.name, identity)
     if found.row is not None:
         return found.row
     case = cases.read(source, content, line.job.generator, line.job.settings)
+    start = starts.start(line.job.origin, case, kept)
     line.read.append(None)
-    return Work(place, case, identity, found.again)
+    return Work(place, case, identity, found.again, start)
 
 
 def _depth(job: Job) -> int:

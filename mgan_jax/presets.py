@@ -22,6 +22,8 @@ FIELDS: dict[str, Any] = {
     'tail': 'learned',  # styles after the composing layer: 'learned', started from w_avg, or the codes' 'own'
     'noise': False,  # optimise the noise images of a generator that has them, too
     'label': -1,  # the class of the codes in the space z of a class-conditional generator, -1 for none
+    'init_from': '',  # codes begin with an encoder's ('demo-encoder', a model directory) or an earlier run's (its 'out')
+    'init_spread': 0.2,  # how far N codes that begin with an encoder's one are spread around it
     'steps': 300,
     'optimizer': 'whitening',  # or 'adam', both with cosine decay over the steps; 'sgd' has constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
@@ -174,7 +176,7 @@ def require_values(settings: dict) -> None:
     for name in ('tolerance', 'beta1', 'beta2'):
         if not 0 <= settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; a share from 0 to below 1 is wanted.')
-    for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate', 'save_every'):
+    for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate', 'init_spread', 'save_every'):
         if not 0 <= settings[name] < math.inf:
             raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')
     if not settings['pixel'] and not settings['perceptual']:

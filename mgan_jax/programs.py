@@ -17,10 +17,11 @@ IMAGES, EVERYWHERE = PartitionSpec('images'), PartitionSpec()
 
 
 class Start(NamedTuple):
-    """What an optimisation begins with. number [B]: see `cases.Case`."""
+    """What an optimisation begins with. number [B]: see `cases.Case`. codes: see `composition.around`, None for random ones."""
 
     number: Any
     observation: Any
+    codes: composition.Codes | None = None
 
 
 def build(
@@ -44,8 +45,10 @@ def build(
     def begin(start: Start, params, vgg):  # in one program what would be dozens, each compiled
         root = jax.random.key(settings['seed'])
         keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(start.number)
-        state = inversion.init(_codes(keys, generator, params, settings), optimizer)
-        return state, step.prepare(start.observation, params, vgg)[0]
+        codes = _codes(keys, generator, params, settings)
+        if start.codes is not None:
+            codes = composition.around(codes, start.codes, settings['init_spread'])
+        return inversion.init(codes, optimizer), step.prepare(start.observation, params, vgg)[0]
 
     def finish(codes, target: losses.Target, params, vgg):
         image = composition.compose(generator, params, codes, layer=settings['layer'], space=settings['space'])

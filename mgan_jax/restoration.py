@@ -21,6 +21,7 @@ from mgan_jax import (
     report,
     results,
     sources,
+    starts,
     stores,
 )
 from mgan_jax.hosts import WHOLE, Share
@@ -49,10 +50,11 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
     state = programs.state_like(generator, task, program, batch_size)
     files = [*masks.content(settings.get('mask')), *masks.content(settings['niqe'])]
-    made_by = results.fingerprint(settings, (params, vgg), *files)
+    origin = starts.find(settings, generator, params)
+    made_by = results.fingerprint(settings, (params, vgg, origin.weights), *files)
     place = settings['layer'], settings['space']
     explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
-    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain)
+    return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain, origin)
 
 
 def run(settings: dict, own: tuple[models.Generator, Any] | None = None) -> list[dict]:

@@ -36,7 +36,9 @@ COLUMNS = (
 DONE = 'done'
 RECORD = 'metrics.json'
 # Fields that say what is done where and how fast, or that name what `fingerprint` knows by its content.
-NOT_PART_OF_THE_RESULT = ('images', 'out', 'batch_size', 'remat', 'generator', 'extractor', 'dry_run', 'save_every')
+NOT_PART_OF_THE_RESULT = (
+    'images', 'out', 'batch_size', 'remat', 'generator', 'extractor', 'init_from', 'dry_run', 'save_every',
+)  # fmt: skip
 
 
 class Result(NamedTuple):
@@ -50,7 +52,8 @@ class Result(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What a result is of: the checksum of the image file, and the `fingerprint` of settings and weights."""
+    """What a result is of: the checksum of the image file (and of the codes of an earlier run, if it began with those), and the
+    `fingerprint` of settings and weights."""
 
     sha256: str
     made_by: str

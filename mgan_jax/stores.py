@@ -82,6 +82,15 @@ def has(text: str, name: str) -> bool:
     )
 
 
+def read(text: str, name: str) -> bytes | None:
+    """The content of a file in the place `text`, which is not opened for it; None if there is none."""
+    if not has(text, name):
+        return None
+    if remote.is_remote(text):
+        return remote.read(f'{text.rstrip("/")}/{name}')
+    return (Path(text).expanduser() / name).read_bytes()
+
+
 def _local(text: str, root: Path, own: str, work: Path) -> Store:
     def read(name: str) -> bytes | None:
         try:

@@ -22,7 +22,9 @@ def samples():
 
 
 def test_weights_take_at_most_five_mebibytes():
-    files = [path for name in ('generator', 'extractor') for path in (DEMO / name).rglob('*') if path.is_file()]
+    files = [
+        path for name in ('generator', 'extractor', 'encoder') for path in (DEMO / name).rglob('*') if path.is_file()
+    ]
     assert files
     assert sum(path.stat().st_size for path in files) <= 5 * 2**20
 

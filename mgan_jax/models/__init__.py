@@ -1,6 +1,7 @@
 """Networks as pure functions and their weights as pytrees. Flax stays in here."""
 
-from mgan_jax.models.directory import EMBEDDED, build, is_model_directory, load, save, write
+from mgan_jax.models.directory import EMBEDDED, Model, build, is_model_directory, load, save, write
+from mgan_jax.models.encoder import Encoder
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator, conditioned
 from mgan_jax.models.lpips import Lpips
@@ -8,9 +9,11 @@ from mgan_jax.models.precision import cast
 
 __all__ = [
     'EMBEDDED',
+    'Encoder',
     'Extractor',
     'Generator',
     'Lpips',
+    'Model',
     'build',
     'cast',
     'conditioned',

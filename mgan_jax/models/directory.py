@@ -13,12 +13,14 @@ import numpy as np
 
 from mgan_jax import files, remote
 from mgan_jax.errors import sentence
-from mgan_jax.models import alexnet, lpips, pggan, stylegan, stylegan2, vgg
+from mgan_jax.models import alexnet, encoder, lpips, pggan, stylegan, stylegan2, vgg
 from mgan_jax.models.checkpoint import local_only, ocp
+from mgan_jax.models.encoder import Encoder
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.lpips import Lpips
 
+Model = Generator | Extractor | Lpips | Encoder
 FORMAT_VERSION = 1
 BUILDERS: dict[str, Callable] = {
     'pggan': pggan.build,
@@ -27,14 +29,16 @@ BUILDERS: dict[str, Callable] = {
     'vgg': vgg.build,
     'alexnet': alexnet.build,
     'lpips': lpips.build,
+    'encoder': encoder.build,
 }
 OPTIONS = ('conv', 'remat')  # arguments of builders that say how a network computes, and not what
 _DEMO = Path(__file__).parent.parent / 'demo'
-EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor'}
+EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor', 'demo-encoder': _DEMO / 'encoder'}
 
 
-def load(name: str | os.PathLike, **options: Any) -> tuple[Generator | Extractor | Lpips, dict]:
-    """A model and its weights. name: a model directory, its URL, or an embedded one: 'demo', 'demo-extractor'.
+def load(name: str | os.PathLike, **options: Any) -> tuple[Model, dict]:
+    """A model and its weights. name: a model directory, its URL, or an embedded one: 'demo', 'demo-extractor',
+    'demo-encoder'.
 
     What is behind a URL is copied here once in a process. options: for the builder of the network, how it computes and not what: `remat=True`, `conv=trainable_conv`.
 
@@ -66,7 +70,7 @@ def load(name: str | os.PathLike, **options: Any) -> tuple[Generator | Extractor
     return model, jax.tree.unflatten(structure, leaves)
 
 
-def _load_url(url: str, options: dict) -> tuple[Generator | Extractor | Lpips, dict]:
+def _load_url(url: str, options: dict) -> tuple[Model, dict]:
     try:
         directory = _fetch(url)
     except OSError as error:
@@ -80,7 +84,7 @@ def _load_url(url: str, options: dict) -> tuple[Generator | Extractor | Lpips, d
 _fetch = functools.cache(remote.fetch)
 
 
-def build(architecture: str, configuration: dict) -> Generator | Extractor | Lpips:
+def build(architecture: str, configuration: dict) -> Model:
     """The network that an architecture, a key of BUILDERS, is with the arguments of its builder."""
     return BUILDERS[architecture](**configuration)
 

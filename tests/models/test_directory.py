@@ -321,5 +321,5 @@ def test_nothing_in_the_directory_is_executed(directory, tmp_path):
 
 def test_the_embedded_models_are_where_load_looks():
     for name, path in models.EMBEDDED.items():
-        assert name in ('demo', 'demo-extractor')
+        assert name in ('demo', 'demo-extractor', 'demo-encoder')
         assert path.parent.name == 'demo'

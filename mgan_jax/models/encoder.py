@@ -1,0 +1,132 @@
+"""An encoder: a small convolutional network that tells the latent code of an image, for one generator.
+
+    encoder, params = models.load('demo-encoder')
+    latents = encoder(params, images)                # [B H W C] in [-1, 1] -> [B D], of the space `encoder.space`
+
+`python -m mgan_jax.encoder` trains one, on the samples of its generator.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+from flax import linen as nn
+from jax import Array
+
+from mgan_jax.models.convolution import add_bias, conv, conv_downsample
+from mgan_jax.models.pggan import leaky_relu, pixel_norm, scaled_normal
+from mgan_jax.models.precision import like
+
+SPACES = ('z', 'w')
+
+
+class Encoder(NamedTuple):
+    """encode(params, images): [B H W C] in [-1, 1], of the generator's size -> latent codes [B D]; so does calling it.
+
+    space: of the codes, 'z' (of length sqrt(D), since generators normalise them) or 'w'. made_for: the `checksum` of the
+    generator's weights. label: the class that a class-conditional generator had, -1 for none. init(key): random weights.
+    """
+
+    encode: Callable
+    space: str
+    made_for: str
+    label: int
+    init: Callable
+
+    def __call__(self, params: dict, images: Array) -> Array:
+        return self.encode(params, images)
+
+
+class _Halving(nn.Module):
+    """3x3 convolution, 2x2 averaging, bias, leaky ReLU, and a second 3x3 convolution beside which its input goes on:
+    [B 2h 2w C_in] -> [B h w C]."""
+
+    channels: int
+    conv: Callable = conv
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        first = self.param('first', scaled_normal(2**0.5), (3, 3, x.shape[-1], self.channels))
+        bias = self.param('bias', nn.initializers.zeros, (self.channels,))
+        x = leaky_relu(add_bias(conv_downsample(x, first, self.conv), bias))
+        second = self.param('second', scaled_normal(0.5), (3, 3, self.channels, self.channels))
+        return x + leaky_relu(add_bias(self.conv(x, second), self.param('shift', nn.initializers.zeros, bias.shape)))
+
+
+class _Network(nn.Module):
+    """Halves images of 4 * 2^len(channels) pixels a side down to 4x4, then one linear map: [B S S C] -> [B D]."""
+
+    channels: tuple[int, ...]
+    latent_dim: int
+    space: str
+    conv: Callable = conv
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        for number, channels in enumerate(self.channels, 1):
+            x = _Halving(channels, self.conv, name=f'half{number}')(x)
+        x = x.reshape(x.shape[0], -1)
+        kernel = self.param('kernel', scaled_normal(1.0), (x.shape[-1], self.latent_dim))
+        x = add_bias(x @ kernel, self.param('bias', nn.initializers.zeros, (self.latent_dim,)))
+        if self.space == 'z':
+            return pixel_norm(x)
+        mean = self.param('mean', nn.initializers.zeros, (self.latent_dim,))  # of w; both are measured, never trained
+        deviation = self.param('deviation', nn.initializers.ones, (self.latent_dim,))
+        return add_bias(x * jax.lax.stop_gradient(deviation)[None], jax.lax.stop_gradient(mean))
+
+
+def build(
+    image_size: Sequence[int],
+    latent_dim: int,
+    channels: Sequence[int],
+    made_for: str,
+    image_channels: int = 3,
+    space: str = 'z',
+    label: int = -1,
+    conv: Callable = conv,
+) -> Encoder:
+    """The encoder as pure functions.
+
+    image_size: (H, W) of the generator's images, which the network sees at 4 * 2^len(channels) pixels a side. latent_dim: D,
+    of the space. channels: after each halving. conv: `trainable_conv` where weights are learned. The rest: see `Encoder`.
+    """
+    if space not in SPACES:
+        raise ValueError(f"space '{space}' is given; an encoder tells codes of the space 'z' or 'w'.")
+    if not channels or min(*channels, latent_dim, *image_size) < 1:
+        raise ValueError(
+            f'image_size {list(image_size)}, latent_dim {latent_dim} and channels {list(channels)} are given; numbers from 1 '
+            'are wanted, and at least one of channels.'
+        )
+    module = _Network(tuple(channels), latent_dim, space, conv)
+    side, wanted = 4 * 2 ** len(channels), (*image_size, image_channels)
+
+    def init(key):
+        return module.init(key, jnp.zeros((1, side, side, image_channels)))['params']
+
+    def encode(params, images):
+        if images.ndim != 4 or images.shape[1:] != wanted:
+            sizes = ', '.join(map(str, wanted))
+            raise ValueError(f'images of shape {list(images.shape)} are given; this encoder takes [B, {sizes}].')
+        seen = images
+        if seen.shape[1:3] != (side, side):
+            seen = jax.image.resize(seen, (len(seen), side, side, image_channels), 'linear')
+        return module.apply({'params': params}, like(params, seen))
+
+    return Encoder(encode, space, made_for, label, init)
+
+
+def checksum(params: Any) -> str:
+    """Of a generator's weights, in half precision: the same for the weights that `cast` has made of them, and without the
+    transformed kernels that `prepare` puts beside them."""
+    total = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        name = jax.tree_util.keystr(path, simple=True, separator='/')
+        if name.rsplit('/', 1)[-1] != 'transformed':
+            array = np.ascontiguousarray(np.asarray(leaf).astype(ml_dtypes.bfloat16))
+            total.update(f'{name} {array.shape}'.encode())
+            total.update(array.view(np.uint8).data)
+    return total.hexdigest()
