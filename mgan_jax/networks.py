@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mgan_jax import composition, losses, memory, models, perceptual, tasks
+from mgan_jax import losses, memory, models, perceptual, priors, tasks
 
 KINDS = {
     models.Generator: 'a generator',
@@ -49,17 +49,12 @@ def _load_all(settings: dict, own: tuple[models.Generator, Any] | None) -> tuple
 def image_bytes(settings: dict, generator: models.Generator, params: Any, perception: Perception) -> int:
     """An estimate of what a step of one image takes, see `memory.step_bytes`; the same for all tasks."""
     chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
-    objective = losses.objective(generator, tasks.reconstruct(), distance=perception.distance, **chosen)
+    prior = priors.of(settings, generator)
+    chosen |= {'distance': perception.distance, 'compose': prior.compose}
+    objective = losses.objective(generator, tasks.reconstruct(), **chosen)
 
     def start(params, weights):
-        codes = composition.init(
-            jax.random.key(0),
-            generator,
-            params,
-            batch=1,
-            tail=settings['tail'] == 'learned',
-            **{name: settings[name] for name in ('num_codes', 'layer', 'space', 'noise')},
-        )
+        codes = prior.init(jax.random.split(jax.random.key(0), 1), params)
         image = jnp.zeros((1, *generator.image_size, generator.image_channels))
         return codes, objective.prepare(image, params, weights)
 
