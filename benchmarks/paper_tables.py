@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from benchmarks import paper_methods, record
 from benchmarks.paper_methods import PROBLEMS
@@ -28,9 +28,12 @@ from mgan_jax.models import lpips
 from mgan_jax.pipeline import Job
 
 GROUP = 8  # images of a file
-SHOWN = 6  # images of the picture
+SHOWN = len(PROBLEMS)  # images that pictures are kept of, one for each row
 PRISTINE, PATCH = 400, 32  # scenes of the lessons that NIQE's model is made of, and pixels a side of its patches
 MISSING = 'not measured'
+HEAD = 20  # pixels above the picture, with the titles of its columns
+SHEET = {'input': 'input', 'one-code': 'one code', 'encoder': 'encoder', 'encoder-then': 'encoder, then optimised'}
+SHEET |= {'feature-map': 'feature maps', 'dip': 'deep image prior', 'multi-code': 'multi-code', 'target': 'target'}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -208,8 +211,9 @@ def _keep_pictures(folder: Path, name: str, key: str, found: batches.Inverted) -
     folder.mkdir(parents=True, exist_ok=True)
     inputs = np.concatenate([case.naive for case in found.cases])
     for title, images in ((key, found.result), ('input', inputs), ('target', found.targets)):
-        row = np.concatenate(list(images[:SHOWN]), axis=1)
-        Image.fromarray(to_uint8(np.broadcast_to(row, (*row.shape[:2], 3)))).save(folder / f'{name}_{title}.png')
+        for number, image in enumerate(images[:SHOWN]):
+            values = to_uint8(np.broadcast_to(image, (*image.shape[:2], 3)))
+            Image.fromarray(values).save(folder / f'{name}_{title}_{number}.png')
 
 
 # The tables
@@ -312,19 +316,18 @@ def _csv(rows: list[dict]) -> str:
 
 
 def sheet(folder: Path, path: Path, side: int = 128) -> None:
-    """The first image of each problem: input, what each method makes of it, target; the titles beside the rows' numbers."""
-    columns = ['input', 'one-code', 'encoder', 'encoder-then', 'feature-map', 'dip', 'multi-code', 'target']
-    rows = [[folder / f'{name}_{column}.png' for column in columns] for name in PROBLEMS]
-    rows = [row for row in rows if any(place.exists() for place in row)]
-    if not rows:
-        return
-    image = Image.new('RGB', (side * len(columns), side * len(rows)), 'white')
-    for top, row in enumerate(rows):
-        for left, place in enumerate(row):
-            if place.exists():
-                with Image.open(place) as strip:
-                    first = strip.crop((0, 0, strip.width // SHOWN, strip.height))
-                image.paste(first.resize((side, side), Image.Resampling.NEAREST), (left * side, top * side))
+    """An image of each problem: input, what each method makes of it, target; another image in every row."""
+    rows = [name for name in PROBLEMS if (folder / f'{name}_target_0.png').exists()]
+    image = Image.new('RGB', (side * len(SHEET), HEAD + side * len(rows)), 'white')
+    draw = ImageDraw.Draw(image)
+    for left, (column, title) in enumerate(SHEET.items()):
+        draw.text((left * side + side // 2, HEAD // 2), title, 'black', anchor='mm')
+        for row, name in enumerate(rows):
+            places = [folder / f'{name}_{column}_{number}.png' for number in (row, 0)]
+            if (name, column) != ('inversion', 'input') and (found := [place for place in places if place.exists()]):
+                with Image.open(found[0]) as picture:
+                    small = picture.resize((side, side), Image.Resampling.NEAREST)
+                image.paste(small, (left * side, HEAD + row * side))
     image.save(path, optimize=True)
 
 

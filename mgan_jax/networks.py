@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from mgan_jax import losses, memory, models, perceptual, priors, tasks
+from mgan_jax.models import dip
 
 KINDS = {
     models.Generator: 'a generator',
@@ -64,6 +65,8 @@ def image_bytes(settings: dict, generator: models.Generator, params: Any, percep
 
 def load_generator(settings: dict) -> tuple[models.Generator, dict]:
     """The generator and its weights. ValueError with one sentence if it cannot be used."""
+    if not settings['generator']:  # see `presets.require_values`
+        return check_generator(dip.frame(settings['dip_size']), settings), {}
     generator, params = _load('generator', models.Generator, settings)
     return check_generator(generator, settings), models.cast(params, settings['dtype'])
 

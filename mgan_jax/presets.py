@@ -29,8 +29,9 @@ FIELDS: dict[str, Any] = {
     'optimizer': 'whitening',  # or 'adam', both with cosine decay over the steps; 'sgd' has constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
     'alpha_rate': 0.01,  # learning rate of the channel importances
-    'feature_rate': 0.05,  # of the feature maps, where they are optimised
+    'feature_rate': 0.15,  # of the feature maps, where they are optimised
     'dip_rate': 0.01,  # of the weights of the deep image prior
+    'dip_size': 0,  # pixels a side of the images, where the deep image prior is used and there is no generator
     'dip_channels': 32,  # of its network at every size; the paper that it is from has 128
     'dip_jitter': 0.0,  # deviation of the noise that its input gets anew in every step; there 0.03 for some tasks
     'beta1': 0.5,  # Adam's memory of the gradient: without noise in it there is little to average (usual: 0.9)
@@ -150,7 +151,7 @@ def require_fields(settings: dict) -> None:
 
 def require_values(settings: dict) -> None:
     """ValueError for a value that no run can have, in one sentence."""
-    if not settings['generator']:
+    if not settings['generator'] and not (settings['prior'] == 'dip' and settings['dip_size'] > 0):
         raise ValueError(
             "no generator was given; set --config.generator to 'demo' or to a directory that `python -m converters` made."
         )

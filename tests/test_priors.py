@@ -7,7 +7,7 @@ import pytest
 from mgan_jax import composition, invert, presets, priors
 from mgan_jax.models import stylegan2
 from tests import toy
-from tests.small_runs import arguments, contents, folders, refused, table
+from tests.small_runs import SIDE, arguments, contents, folders, refused, table
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
 
@@ -81,7 +81,8 @@ def test_a_prior_that_there_is_not():
 
 @pytest.mark.parametrize('prior, name', [('feature-map', 'features'), ('dip', 'weights_kernel')])
 def test_from_files_into_files(folder, tmp_path, prior, name):
-    fields = {'prior': prior, 'steps': 12, 'dip_channels': 2, 'contributions': True, 'feature_rate': 0.2}
+    fields = {'generator': '', 'dip_size': SIDE} if prior == 'dip' else {}
+    fields |= {'prior': prior, 'steps': 12, 'dip_channels': 2, 'contributions': True, 'feature_rate': 0.2}
     command = arguments(folder, 'inpaint.py', tmp_path, **fields, images=folder / 'photos' / 'photo[01].png')
     assert invert.main(command) == 0
     assert folders(tmp_path) == {'photo0', 'photo1'}
@@ -103,5 +104,10 @@ def test_what_the_deep_image_prior_cannot_begin_with(folder, tmp_path, capsys):
     assert told == "init_from is 'demo-encoder', but the prior 'dip' has no latent codes; leave it empty."
     told = refused(capsys, arguments(folder, 'invert.py', tmp_path, prior='deep'))
     assert told == "prior is 'deep'; 'multi-code', 'feature-map' or 'dip' is wanted."
+    for fields in ({'prior': 'dip'}, {'dip_size': 16}):
+        told = refused(capsys, arguments(folder, 'invert.py', tmp_path, generator='', **fields))
+        assert told.startswith('no generator was given; ')
+    told = refused(capsys, arguments(folder, 'invert.py', tmp_path, prior='dip', generator='', dip_size=15))
+    assert 'images of 15x15 pixels are given' in told
     told = refused(capsys, arguments(folder, 'invert.py', tmp_path, prior='dip', dip_channels=0))
     assert told == 'dip_channels is 0; at least 1 is wanted.'

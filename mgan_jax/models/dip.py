@@ -13,6 +13,7 @@ from flax import linen as nn
 from jax import Array
 
 from mgan_jax.models.convolution import add_bias, conv_downsample, trainable_conv
+from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 
 NOISE_CHANNELS, NOISE_WIDTH = 32, 0.1  # of the input, uniform from 0 to the width
@@ -123,6 +124,15 @@ def build(size: tuple[int, int], image_channels: int = 3, channels: int = 32, ji
         return jax.vmap(render)(codes.weights, inputs)
 
     return DeepPrior(init, image)
+
+
+def frame(resolution: int) -> Generator:
+    """What stands in the place of a generator where there is none: it has no weights, only the size of the images."""
+
+    def nothing(*arguments, **options):
+        raise ValueError('there is no generator here, only the size of the images; name a generator.')
+
+    return Generator(features=nothing, image=nothing, num_layers=0, resolution=resolution, latent_dim=0)
 
 
 def optimizer(weights: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:

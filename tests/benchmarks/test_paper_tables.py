@@ -75,7 +75,7 @@ def test_tables_tell_what_they_are(measured):
     assert lines['multi-code'].endswith('| 21.43 / 0.5320 |') and lines['one code'].endswith('| 10.37 / 0.1672 |')
     assert lines['deep image prior'].endswith('|  |  |  |  | 17.92 / 0.4327 |')  # not chosen here
     with Image.open(measured[0] / 'methods.png') as picture:
-        assert picture.size == (8 * 128, 128)
+        assert picture.size == (8 * 128, 20 + 128)
 
 
 def test_only_what_is_missing_or_has_changed_is_measured(measured, capsys):
