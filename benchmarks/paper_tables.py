@@ -6,8 +6,6 @@ a method, so that the command goes on where it was stopped. Writes FOLDER/tables
 """
 
 import argparse
-import csv
-import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -15,9 +13,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from benchmarks import paper_methods, record
+from benchmarks import paper_methods, paper_report, record
 from benchmarks.paper_methods import PROBLEMS
 from benchmarks.quality import FIRST
 from mgan_jax import batches, files, metrics, models, niqe, perceptual, restoration, tasks
@@ -30,10 +28,6 @@ from mgan_jax.pipeline import Job
 GROUP = 8  # images of a file
 SHOWN = len(PROBLEMS)  # images that pictures are kept of, one for each row
 PRISTINE, PATCH = 400, 32  # scenes of the lessons that NIQE's model is made of, and pixels a side of its patches
-MISSING = 'not measured'
-HEAD = 20  # pixels above the picture, with the titles of its columns
-SHEET = {'input': 'input', 'one-code': 'one code', 'encoder': 'encoder', 'encoder-then': 'encoder, then optimised'}
-SHEET |= {'feature-map': 'feature maps', 'dip': 'deep image prior', 'multi-code': 'multi-code', 'target': 'target'}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = _chosen(options)
         for name, key in sorted(chosen, key=lambda pair: pair[1] == 'dip'):  # what takes longest comes last
             measure(name, chosen[name, key], key, options)
-        write(options, list(sys.argv[1:] if arguments is None else arguments))
+        paths = {pair: list(_paths(options, *pair).values()) for pair in chosen}
+        print(paper_report.write(options.folder, paths, _told_above(options, arguments)))
     except ValueError as error:
         print(sentence(error), file=sys.stderr)
         return 2
@@ -135,9 +130,7 @@ def measure(name: str, method: paper_methods.Method, key: str, options: argparse
     """A file for each group of images that is not there yet."""
     settings = paper_methods.settings(PROBLEMS[name], method, options.preset, options.set, options.steps.get(key))
     settings |= {'images': options.images, 'niqe': options.niqe}
-    starts = range(0, options.count, GROUP)
-    paths = {first: options.folder / 'measured' / f'{name}_{key}_{first:04d}.json' for first in starts}
-    missing = {first: path for first, path in paths.items() if not _is_of(path, settings)}
+    missing = {first: path for first, path in _paths(options, name, key).items() if not _is_of(path, settings)}
     if not missing:
         return
     job = restoration.prepare(settings)
@@ -156,6 +149,12 @@ def measure(name: str, method: paper_methods.Method, key: str, options: argparse
             _keep_pictures(options.folder / 'pictures', name, key, found)
         files.write_text_atomically(path, json.dumps(content) + '\n')
         print(f'{path.name}: {np.mean(content["measures"]["PSNR"]):.2f} dB', flush=True)
+
+
+def _paths(options: argparse.Namespace, name: str, key: str) -> dict[int, Path]:
+    """{number of the first image: file of a group}."""
+    firsts = range(0, options.count, GROUP)
+    return {first: options.folder / 'measured' / f'{name}_{key}_{first:04d}.json' for first in firsts}
 
 
 def _is_of(path: Path, settings: dict) -> bool:
@@ -216,119 +215,21 @@ def _keep_pictures(folder: Path, name: str, key: str, found: batches.Inverted) -
             Image.fromarray(values).save(folder / f'{name}_{title}_{number}.png')
 
 
-# The tables
-
-
-def write(options: argparse.Namespace, arguments: Sequence[str]) -> None:
-    """tables.md, tables.csv and methods.png of all that was chosen and is there."""
-    rows = [
-        row for name, problem in PROBLEMS.items() if problem.number in options.tables for row in _rows(name, options)
-    ]
-    command = ' '.join(['python', '-m', 'benchmarks.paper_tables', *arguments])
-    cpu = record.machine()
-    parts = [f'`{command}`, {cpu["cores"]} cores of {cpu["cpu"]}, jax {jax.__version__}', _legend(options)]
-    for name, problem in PROBLEMS.items():
-        if mine := [row for row in rows if row['problem'] == name]:
-            parts.append(f'### Table {problem.number}: {problem.title}\n\n{_table(mine, problem)}')
-    text = '\n\n'.join(parts) + '\n'
-    files.write_text_atomically(options.folder / 'tables.md', text)
-    files.write_text_atomically(options.folder / 'tables.csv', _csv(rows))
-    sheet(options.folder / 'pictures', options.folder / 'methods.png')
-    print(text)
-
-
-def _rows(name: str, options: argparse.Namespace) -> list[dict]:
-    """A row for each method, and for the input as it is where it is an image like the target."""
-    chosen = _chosen(options)
-    found = {key: _read(options, name, key) for problem, key in chosen if problem == name}
-    found = {key: runs for key, runs in found.items() if runs}
-    rows = [_row(name, key, runs, 'inversion' if 'inversion' in runs[0] else 'measures') for key, runs in found.items()]
-    if found and name != 'inversion':
-        first = next(iter(found.values()))
-        rows.insert(0, _row(name, 'input', first, 'input') | {'values': None, 'steps': None, 'layer': None, 'N': None})
-    return rows
-
-
-def _read(options: argparse.Namespace, name: str, key: str) -> list[dict]:
-    firsts = range(0, options.count, GROUP)
-    paths = [options.folder / 'measured' / f'{name}_{key}_{first:04d}.json' for first in firsts]
-    return [json.loads(path.read_text(encoding='utf-8')) for path in paths if path.exists()]
-
-
-def _row(name: str, key: str, runs: list[dict], part: str) -> dict:
-    def mean(part: str, measure: str) -> float | None:
-        values = [value for run in runs for value in run[part].get(measure, [])]
-        return float(np.mean(values)) if values else None
-
-    settings, title = runs[0]['settings'], runs[0]['method'] if key != 'input' else 'input'
-    coded = settings['prior'] == 'multi-code'
-    row = {'problem': name, 'method': title, 'layer': None if settings['prior'] == 'dip' else settings['layer']}
-    row |= {'N': settings['num_codes'] if coded else None, 'values': runs[0]['values']}
-    row |= {'steps': 0 if key == 'encoder' else settings['steps'], 'images': sum(len(run['images']) for run in runs)}
-    known = 'input' if key == 'input' else 'measures'
-    row |= {name: mean(part, name) for name in ('PSNR', 'SSIM', 'in holes', 'AuC', 'distance', 'NIQE')}
-    return row | {'with known': mean(known, 'PSNR')}
-
-
-def _legend(options: argparse.Namespace) -> str:
-    distance = f'LPIPS with the heads {options.lpips}' if options.lpips else MISSING
+def _told_above(options: argparse.Namespace, arguments: Sequence[str] | None) -> list[str]:
+    """The command, the machine, and what the columns are."""
+    command = ' '.join(['python', '-m', 'benchmarks.paper_tables', *(sys.argv[1:] if arguments is None else arguments)])
+    machine = record.machine()
+    first = f'`{command}`, {machine["cores"]} cores of {machine["cpu"]}, jax {jax.__version__}.'
+    distance = f'LPIPS with the heads {options.lpips}' if options.lpips else paper_report.MISSING
     if options.extractor and not options.lpips:
         distance = f"the distance of {options.extractor}'s features as LPIPS has it, but all weights 1: not LPIPS"
-    model = f'NIQE by the model {options.niqe}' if options.niqe else f'NIQE {MISSING}'
-    return (
+    model = f'NIQE by the model {options.niqe}' if options.niqe else f'NIQE {paper_report.MISSING}'
+    legend = (
         f'Means of {options.count} images. distance: {distance}. {model}. values: numbers that are optimised for an image. '
         "PSNR and SSIM of inpainting are the inversion's, in holes: PSNR there alone, with known: with the known pixels put back. "
         "The last columns are the paper's numbers, on its data and networks: they are not to be compared with ours."
     )
-
-
-def _table(rows: list[dict], problem: paper_methods.Problem) -> str:
-    name = rows[0]['problem']
-    titles = [*(row['method'] for row in rows), *paper_methods.PAPER[name]]
-    methods = sorted(dict.fromkeys(titles), key=lambda title: title == 'multi-code')
-    ours = {row['method']: row for row in rows}
-    datasets = list(dict.fromkeys(data for title in methods for data, _ in paper_methods.paper_values(name, title)))
-    head = ['method', 'layer', 'N', 'values', 'steps', *problem.columns]
-    head += [f'paper{", " + data if data else ""}' for data in datasets]
-    lines = [head, ['---'] * len(head)]
-    for title in methods:
-        row, paper = ours.get(title, {}), dict(paper_methods.paper_values(name, title))
-        line = [title, *(_cell(row.get(field)) for field in ('layer', 'N', 'values', 'steps'))]
-        line += [_figure(field, row[field]) if row else '' for field in problem.columns]
-        lines.append(line + [paper.get(data, '') for data in datasets])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
-
-
-def _cell(value: int | None) -> str:
-    return '' if value is None else f'{value:,}'
-
-
-def _figure(field: str, value: float | None) -> str:
-    return MISSING if value is None else f'{value:.{paper_methods.digits(field)}f}'
-
-
-def _csv(rows: list[dict]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ['problem'])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def sheet(folder: Path, path: Path, side: int = 128) -> None:
-    """An image of each problem: input, what each method makes of it, target; another image in every row."""
-    rows = [name for name in PROBLEMS if (folder / f'{name}_target_0.png').exists()]
-    image = Image.new('RGB', (side * len(SHEET), HEAD + side * len(rows)), 'white')
-    draw = ImageDraw.Draw(image)
-    for left, (column, title) in enumerate(SHEET.items()):
-        draw.text((left * side + side // 2, HEAD // 2), title, 'black', anchor='mm')
-        for row, name in enumerate(rows):
-            places = [folder / f'{name}_{column}_{number}.png' for number in (row, 0)]
-            if (name, column) != ('inversion', 'input') and (found := [place for place in places if place.exists()]):
-                with Image.open(found[0]) as picture:
-                    small = picture.resize((side, side), Image.Resampling.NEAREST)
-                image.paste(small, (left * side, HEAD + row * side))
-    image.save(path, optimize=True)
+    return [first, legend]
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import paper_methods, paper_tables
+from benchmarks import paper_methods, paper_report, paper_tables
 from mgan_jax import metrics, presets
 from mgan_jax.models import stylegan2
 from tests import toy
@@ -29,7 +29,8 @@ def measured(options, tmp_path_factory, quick_compilation):
     command += ['--steps=multi-code=4', '--steps=one-code=2']
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paper_tables, 'GROUP', 2)
-        patch.setattr(paper_tables, 'PROBLEMS', {'centre': paper_methods.PROBLEMS['centre']})
+        for module in (paper_tables, paper_report):
+            patch.setattr(module, 'PROBLEMS', {'centre': paper_methods.PROBLEMS['centre']})
         assert paper_tables.main(command) == 0
         yield place, command
 
