@@ -22,6 +22,15 @@ class Codes(NamedTuple):
     noise: Any = None
 
 
+class Composed(NamedTuple):
+    """What G2 makes an image of. features: after the composing layer, leaves [B h w C]; tail: styles [B R W], or [B W] for all
+    of the rest, None without; noise: as in `Codes`."""
+
+    features: Any
+    tail: Any = None
+    noise: Any = None
+
+
 def init(
     key: Array,
     generator: Generator,
@@ -85,6 +94,11 @@ def compose(generator: Generator, params: Any, codes: Codes, *, layer: int, spac
     Without a tail of their own, styles after the layer are the mean over the N codes' styles: with N = 1 and alpha = 1 plain
     generation, so that inversion with a single code in z, w or w+ is a special case.
     """
+    return render(generator, params, combine(generator, params, codes, layer=layer, space=space), layer=layer)
+
+
+def combine(generator: Generator, params: Any, codes: Codes, *, layer: int, space: str = 'z') -> Composed:
+    """sum_n F_n (.) alpha_n (equation 3), and the styles and the noise with which G2 goes on, in the type of the weights."""
     b, n = jax.tree.leaves(codes.latents)[0].shape[:2]
     given = like(params, codes._replace(alpha=None))
     latents = given.latents.reshape(b * n, *given.latents.shape[2:])  # [B N D] -> [B*N D]
@@ -98,8 +112,14 @@ def compose(generator: Generator, params: Any, codes: Codes, *, layer: int, spac
     tail = given.tail
     if tail is None and (styles := getattr(generator, 'styles', None)) is not None:
         tail = styles.of(params, latents, space).reshape(b, n, -1).mean(axis=1)  # [B W]
-    noise = {} if given.noise is None else {'noise': given.noise}
-    return at_least_float32(generator.image(params, composed, start=layer, tail=tail, **noise))
+    return Composed(composed, tail, given.noise)
+
+
+def render(generator: Generator, params: Any, composed: Composed, *, layer: int) -> Array:
+    """G2(feature maps after the layer): -> [B H W C], at least float32."""
+    features, tail, images = like(params, composed)
+    noise = {} if images is None else {'noise': images}
+    return at_least_float32(generator.image(params, features, start=layer, tail=tail, **noise))
 
 
 def _copies(x: Array, batch: int) -> Array:

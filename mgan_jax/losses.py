@@ -57,13 +57,15 @@ def objective(
     extractor_layer: str = 'relu3_3',
     extractor_size: int | None = 256,
     distance: Distance | None = None,
+    compose: Callable | None = None,
 ) -> Objective:
     """The loss of codes against an observation, through the task's degradation (equations 4 to 8).
 
     pixel, perceptual: weights of the two terms, each a mean (0.001 and relu3_3 at 256 pixels are the released code's;
     the paper writes sums and conv4_3). extractor_size: pixels a side that images are resized to, None for no resizing.
     distance: another perceptual term than that of `extractor` and `extractor_layer`, such as
-    `perceptual.lpips(extractor, lpips)`, whose weights then stand in the place of vgg.
+    `perceptual.lpips(extractor, lpips)`, whose weights then stand in the place of vgg. compose(params, codes) -> [B H W C],
+    of codes that are not `composition.Codes`: see `priors`.
     """
     if distance is None and extractor is not None:
         distance = features(extractor, extractor_layer)
@@ -72,6 +74,9 @@ def objective(
             f'the perceptual weight is {perceptual}, but there is no extractor; give one, or the weight 0.'
         )
     phi = distance if perceptual else None
+
+    def multi_code(params: Any, codes: composition.Codes) -> Array:
+        return composition.compose(generator, params, codes, layer=layer, space=space)
 
     def see(images: Array, vgg: Any) -> Any:
         if phi is None:
@@ -83,7 +88,7 @@ def objective(
         return Target(observation, pixels, see(pixels, vgg)), params, vgg
 
     def evaluate(codes, target: Target, params, vgg=None):
-        image = composition.compose(generator, params, codes, layer=layer, space=space)  # x_inv
+        image = (compose or multi_code)(params, codes)  # x_inv
         observed = task.observe(image, target.observation)
         if observed.shape != target.pixels.shape:
             given, wanted = target.pixels.shape, observed.shape

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mgan_jax import composition, losses, memory, models, perceptual, tasks
+from mgan_jax import losses, memory, models, perceptual, priors, tasks
+from mgan_jax.models import dip
 
 KINDS = {
     models.Generator: 'a generator',
@@ -49,17 +50,12 @@ def _load_all(settings: dict, own: tuple[models.Generator, Any] | None) -> tuple
 def image_bytes(settings: dict, generator: models.Generator, params: Any, perception: Perception) -> int:
     """An estimate of what a step of one image takes, see `memory.step_bytes`; the same for all tasks."""
     chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
-    objective = losses.objective(generator, tasks.reconstruct(), distance=perception.distance, **chosen)
+    prior = priors.of(settings, generator)
+    chosen |= {'distance': perception.distance, 'compose': prior.compose}
+    objective = losses.objective(generator, tasks.reconstruct(), **chosen)
 
     def start(params, weights):
-        codes = composition.init(
-            jax.random.key(0),
-            generator,
-            params,
-            batch=1,
-            tail=settings['tail'] == 'learned',
-            **{name: settings[name] for name in ('num_codes', 'layer', 'space', 'noise')},
-        )
+        codes = prior.init(jax.random.split(jax.random.key(0), 1), params)
         image = jnp.zeros((1, *generator.image_size, generator.image_channels))
         return codes, objective.prepare(image, params, weights)
 
@@ -69,6 +65,8 @@ def image_bytes(settings: dict, generator: models.Generator, params: Any, percep
 
 def load_generator(settings: dict) -> tuple[models.Generator, dict]:
     """The generator and its weights. ValueError with one sentence if it cannot be used."""
+    if not settings['generator']:  # see `presets.require_values`
+        return check_generator(dip.frame(settings['dip_size']), settings), {}
     generator, params = _load('generator', models.Generator, settings)
     return check_generator(generator, settings), models.cast(params, settings['dtype'])
 

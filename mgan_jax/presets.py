@@ -16,6 +16,7 @@ FIELDS: dict[str, Any] = {
     'generator': '',  # a model directory, or 'demo'
     'extractor': '',  # a model directory, or 'demo-extractor'
     'out': '',  # the folder of results
+    'prior': 'multi-code',  # or what it is compared with: 'feature-map' (after layer l, freely), 'dip' (deep image prior)
     'layer': 8,  # the composing layer l
     'num_codes': 20,  # N
     'space': 'z',  # of the latent codes; generators with styles also have 'w' and 'w+'
@@ -28,6 +29,11 @@ FIELDS: dict[str, Any] = {
     'optimizer': 'whitening',  # or 'adam', both with cosine decay over the steps; 'sgd' has constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes
     'alpha_rate': 0.01,  # learning rate of the channel importances
+    'feature_rate': 0.15,  # of the feature maps, where they are optimised
+    'dip_rate': 0.01,  # of the weights of the deep image prior
+    'dip_size': 0,  # pixels a side of the images, where the deep image prior is used and there is no generator
+    'dip_channels': 32,  # of its network at every size; the paper that it is from has 128
+    'dip_jitter': 0.0,  # deviation of the noise that its input gets anew in every step; there 0.03 for some tasks
     'beta1': 0.5,  # Adam's memory of the gradient: without noise in it there is little to average (usual: 0.9)
     'beta2': 0.9,  # and of its square (usual: 0.999); with 'whitening', Adam moves the tail and the noise
     'alpha_over_n': False,  # the released code divides by N twice: alpha starts at 1/N^2, its rate is divided by N^2
@@ -111,6 +117,7 @@ DEMO_TASK_FIELDS: dict[str, dict[str, Any]] = {
 }
 
 CHOICES = {
+    'prior': ('multi-code', 'feature-map', 'dip'),
     'tail': ('learned', 'own'),
     'optimizer': ('whitening', 'adam', 'sgd'),
     'keep': ('best', 'last'),
@@ -158,7 +165,7 @@ def require_fields(settings: dict) -> None:
 
 def require_values(settings: dict) -> None:
     """ValueError for a value that no run can have, in one sentence."""
-    if not settings['generator']:
+    if not settings['generator'] and not (settings['prior'] == 'dip' and settings['dip_size'] > 0):
         raise ValueError(
             "no generator was given; set --config.generator to 'demo' or to a directory that `python -m converters` made."
         )
@@ -180,7 +187,7 @@ def require_values(settings: dict) -> None:
         raise ValueError('no output folder was given; set --config.out.')
     if not settings['images'].strip(' ,'):
         raise ValueError('no images were given; set --config.images to a file, a folder, a glob or a list of them.')
-    for name in ('steps', 'num_codes', 'extractor_size'):
+    for name in ('steps', 'num_codes', 'extractor_size', 'dip_channels'):
         if settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; at least 1 is wanted.')
     if settings['history_every'] < 0:
@@ -190,11 +197,25 @@ def require_values(settings: dict) -> None:
     for name in ('tolerance', 'beta1', 'beta2'):
         if not 0 <= settings[name] < 1:
             raise ValueError(f'{name} is {settings[name]}; a share from 0 to below 1 is wanted.')
-    for name in ('pixel', 'perceptual', 'latent_rate', 'alpha_rate', 'init_spread', 'save_every'):
+    for name in (
+        'pixel',
+        'perceptual',
+        'latent_rate',
+        'alpha_rate',
+        'feature_rate',
+        'dip_rate',
+        'dip_jitter',
+        'init_spread',
+        'save_every',
+    ):
         if not 0 <= settings[name] < math.inf:
             raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')
     if not settings['pixel'] and not settings['perceptual']:
         raise ValueError('pixel and perceptual are both 0, which leaves no loss; give one of them a weight.')
+    if settings['prior'] == 'dip' and settings['init_from']:
+        raise ValueError(
+            f"init_from is '{settings['init_from']}', but the prior 'dip' has no latent codes; leave it empty."
+        )
     if not 0 <= settings['seed'] < 2**32:
         raise ValueError(f'seed is {settings["seed"]}; a whole number from 0 to {2**32 - 1} is wanted.')
     for name, wanted in CHOICES.items():

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from mgan_jax import composition, inversion, losses, memory, models, pool, tasks, whitening
+from mgan_jax import composition, inversion, losses, memory, models, pool, priors, tasks
 
 MOST_ON_CPUS, MOST = 1, 256  # images at once on a device, where their number is found; on CPUs more are not faster
 IMAGES, EVERYWHERE = PartitionSpec('images'), PartitionSpec()
@@ -34,24 +33,22 @@ def build(
 ) -> pool.Program:
     """The programs of a run; they begin with a `Start`, and their output is (inversion, result), [B H W C].
 
-    weights: of the generator and of the perceptual loss; every device holds them all. devices: those that share the
+    objective: of what the settings' `prior` says is optimised. weights: of the generator and of the perceptual loss; every device holds them all. devices: those that share the
     images, None for all of this process. Each does with its images what it would do with them alone, to the bit.
     """
     devices = jax.local_devices() if devices is None else devices
     mesh = jax.make_mesh((len(devices),), ('images',), axis_types=(AxisType.Auto,), devices=devices)
-    optimizer = make_optimizer(settings)
-    step = inversion.make_step(objective, optimizer)
+    prior = priors.of(settings, generator)
+    step = inversion.make_step(objective, prior.optimizer)
 
     def begin(start: Start, params, vgg):  # in one program what would be dozens, each compiled
         root = jax.random.key(settings['seed'])
         keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(start.number)
-        codes = _codes(keys, generator, params, settings)
-        if start.codes is not None:
-            codes = composition.around(codes, start.codes, settings['init_spread'])
-        return inversion.init(codes, optimizer), step.prepare(start.observation, params, vgg)[0]
+        codes = prior.init(keys, params, start.codes)
+        return inversion.init(codes, prior.optimizer), step.prepare(start.observation, params, vgg)[0]
 
     def finish(codes, target: losses.Target, params, vgg):
-        image = composition.compose(generator, params, codes, layer=settings['layer'], space=settings['space'])
+        image = prior.compose(params, codes)
         return image, task.finish(image, target.observation)
 
     shared = jax.device_put(weights, NamedSharding(mesh, EVERYWHERE))
@@ -133,27 +130,3 @@ def state_like(generator: models.Generator, task: tasks.Task, program: pool.Prog
     start = Start(jax.ShapeDtypeStruct((batch,), np.uint32), jax.eval_shape(task.degrade, images))
     state, _ = jax.eval_shape(program.begin, start, *program.shared)
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state)
-
-
-def make_optimizer(settings: dict) -> optax.GradientTransformation:
-    """What `settings` say of the steps: 'whitening' and 'adam' decay to 0 over a run, 'sgd' is the released code's."""
-    rates = settings['latent_rate'], settings['alpha_rate'] / _n_squared(settings)
-    if settings['optimizer'] == 'sgd':
-        return composition.split_optimizer(*map(optax.sgd, rates))
-    schedules = [optax.cosine_decay_schedule(rate, settings['steps']) for rate in rates]
-    adams = [optax.adam(schedule, settings['beta1'], settings['beta2']) for schedule in schedules]
-    if settings['optimizer'] == 'adam':
-        return composition.split_optimizer(*adams)
-    latents, alpha = (whitening.whiten(schedule) for schedule in schedules)
-    return composition.split_optimizer(latents, alpha, rest=adams[0])  # no codes that resemble each other
-
-
-def _n_squared(settings: dict) -> int:
-    return settings['num_codes'] ** 2 if settings['alpha_over_n'] else 1
-
-
-def _codes(keys: jax.Array, generator: models.Generator, params: dict, settings: dict) -> composition.Codes:
-    alpha = 1 / _n_squared(settings) if settings['alpha_over_n'] else None
-    place = {name: settings[name] for name in ('num_codes', 'layer', 'space', 'noise')}
-    tail = settings['tail'] == 'learned'
-    return composition.init(keys, generator, params, batch=keys.shape[0], alpha=alpha, tail=tail, **place)

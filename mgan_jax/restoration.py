@@ -18,6 +18,7 @@ from mgan_jax import (
     outcomes,
     pipeline,
     presets,
+    priors,
     programs,
     report,
     results,
@@ -46,7 +47,8 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     measures = outcomes.measures(settings, size, lpips)
     task = cases.make_task(settings, masks.parse(settings['mask'], size, 0) if 'mask' in settings else cases.NO_HOLE)
     chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
-    objective = losses.objective(generator, task, distance=distance, **chosen)
+    compose = priors.of(settings, generator).compose
+    objective = losses.objective(generator, task, distance=distance, compose=compose, **chosen)
     program = programs.build(settings, generator, task, objective, (params, vgg))
     batch_size = programs.batch_size(settings['batch_size'], len(found), generator, task, objective, program)
     state = programs.state_like(generator, task, program, batch_size)
@@ -56,7 +58,8 @@ def prepare(settings: dict, own: tuple[models.Generator, Any] | None = None, sha
     origin = starts.find(settings, generator, params)
     made_by = results.fingerprint(settings, (params, vgg, origin.weights), *files)
     place = settings['layer'], settings['space']
-    explain = contributions.explainer(generator, program.shared[0], *place) if settings['contributions'] else None
+    pictured = settings['contributions'] and settings['prior'] == 'multi-code'
+    explain = contributions.explainer(generator, program.shared[0], *place) if pictured else None
     edit = editor.editor(generator, program.shared[0], settings, edits) if edits else None
     return Job(settings, found, share, generator, program, batch_size, state, made_by, measures, explain, edit, origin)
 

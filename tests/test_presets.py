@@ -97,11 +97,12 @@ def test_every_field_is_used():
             'restoration',
             'pipeline',
             'outcomes',
+            'priors',
             'programs',
             'networks',
+            'starts',
             'cases',
             'editor',
-            'starts',
         )
     )
     for field in {*presets.FIELDS, *(name for fields in presets.TASK_FIELDS.values() for name in fields)}:

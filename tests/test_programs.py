@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from mgan_jax import composition, losses, memory, presets, programs, tasks
+from mgan_jax import composition, losses, memory, presets, priors, programs, tasks
 from tests import eight_devices, small_runs, toy
 
 
@@ -89,7 +89,7 @@ def first_step(optimizer):
     settings = presets.settings('reconstruct', 'fast') | {'optimizer': optimizer, 'alpha_rate': 0.02, 'num_codes': 4}
     codes = composition.Codes(np.zeros((4, 6)), np.zeros((4, 5)), np.zeros((2, 6)), (np.zeros((8, 8)),))
     codes = jax.tree.map(lambda x: x.astype(np.float32), codes)
-    transformation = programs.make_optimizer(settings)
+    transformation = priors.code_optimizer(settings)
     slopes = jax.tree.map(lambda x: x + 3, codes)
     return transformation.update(slopes, transformation.init(codes), codes)[0]
 

@@ -1,0 +1,141 @@
+"""What the paper's tables 1 to 4 compare: the problems, the methods as settings of a run, and the paper's own numbers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mgan_jax import models, presets
+
+
+class Problem(NamedTuple):
+    """What a part of a table is about. number: of the table; task, fields: of the runs; columns: measures of a result."""
+
+    number: int
+    title: str
+    task: str
+    fields: dict
+    columns: tuple[str, ...]
+
+
+PROBLEMS = {
+    'inversion': Problem(1, 'inversion', 'reconstruct', {}, ('PSNR', 'distance')),
+    'colours': Problem(2, 'colourisation', 'colorize', {}, ('AuC',)),
+    'sr': Problem(3, 'super-resolution', 'super_resolve', {}, ('PSNR', 'distance', 'NIQE')),
+    'centre': Problem(
+        4, 'inpainting, centre', 'inpaint', {'mask': 'center'}, ('PSNR', 'SSIM', 'in holes', 'with known')
+    ),
+    'random': Problem(
+        4, 'inpainting, 80 % random', 'inpaint', {'mask': 'random:0.8'}, ('PSNR', 'SSIM', 'in holes', 'with known')
+    ),
+}
+
+
+class Method(NamedTuple):
+    """fields: where the settings of its runs differ from the task's preset. steps: None for the preset's; the demo's are
+    for the `demo` preset. problems: those of the tables in which the paper has it."""
+
+    title: str
+    fields: dict
+    problems: tuple[str, ...]
+    steps: int | None = None
+
+
+BELOW, HOLES = ('colours', 'sr', 'centre', 'random'), ('centre', 'random')
+
+
+def methods(generator: models.Generator, encoder: str) -> dict[str, Method]:
+    """Those that the generator has, and with an encoder (a model directory) those that begin with one."""
+    single = {'num_codes': 1, 'layer': generator.num_layers, 'alpha_rate': 0.0}
+    spaces = [('z', {'tail': 'own'})]
+    if generator.styles is not None:
+        spaces += [('w', {'tail': 'own'}), ('w+', {'tail': 'learned'})]
+    found = {}
+    for space, tail in spaces:
+        name = f'one-code-{space}' if len(spaces) > 1 else 'one-code'
+        title = f'one code in {space}' if len(spaces) > 1 else 'one code'
+        found[name] = Method(title, single | tail | {'space': space}, ('inversion', *HOLES))
+    if encoder:
+        start = single | {'init_from': encoder}
+        found['encoder'] = Method(
+            'encoder', start | {'keep': 'best'}, ('inversion',), 1
+        )  # the codes before the first step
+        found['encoder-then'] = Method('encoder, then optimisation', start, ('inversion',))
+    found['feature-map'] = Method('feature maps', {'prior': 'feature-map'}, BELOW)
+    found['dip'] = Method('deep image prior', {'prior': 'dip', 'dip_jitter': 0.03}, BELOW, 150)
+    found['multi-code'] = Method('multi-code', {}, tuple(PROBLEMS))
+    return found
+
+
+# Means over the paper's data: bedrooms and churches (LSUN) of 256 pixels, faces (CelebA-HQ) of 1024.
+PAPER = {
+    'inversion': {
+        'one code': {'bedroom': (17.19, 0.5897), 'church': (17.15, 0.5339), 'face': (19.17, 0.5797)},
+        'encoder': {'bedroom': (11.59, 0.6247), 'church': (11.58, 0.5961), 'face': (11.18, 0.6992)},
+        'encoder, then optimisation': {'bedroom': (18.34, 0.5201), 'church': (17.81, 0.4789), 'face': (20.33, 0.5321)},
+        'multi-code': {'bedroom': (25.13, 0.1578), 'church': (22.76, 0.1799), 'face': (23.59, 0.4432)},
+    },
+    'colours': {
+        'input': {'bedroom': (88.02,), 'church': (85.50,)},
+        'feature maps': {'bedroom': (85.41,), 'church': (86.10,)},
+        'deep image prior': {'bedroom': (84.33,), 'church': (83.31,)},
+        'Zhang et al. 2016': {'bedroom': (88.55,), 'church': (89.13,)},
+        'multi-code': {'bedroom': (90.02,), 'church': (89.43,)},
+    },
+    'sr': {
+        'deep image prior': {'face': (26.87, 0.4236, 4.66)},
+        'RCAN': {'face': (28.82, 0.4579, 5.70)},
+        'ESRGAN': {'face': (25.26, 0.3862, 3.27)},
+        'multi-code': {'face': (26.93, 0.3584, 3.19)},
+    },
+    'centre': {
+        'one code': {'': (10.37, 0.1672)},
+        'feature maps': {'': (14.75, 0.4563)},
+        'deep image prior': {'': (17.92, 0.4327)},
+        'multi-code': {'': (21.43, 0.5320)},
+    },
+    'random': {
+        'one code': {'': (12.79, 0.1783)},
+        'feature maps': {'': (18.72, 0.2793)},
+        'deep image prior': {'': (18.02, 0.2823)},
+        'multi-code': {'': (22.11, 0.5532)},
+    },
+}
+
+
+def settings(problem: Problem, method: Method, preset: str, more: dict, steps: int | None) -> dict:
+    """The settings of a run: the preset of the task, `more` for all methods, then what the problem and the method say.
+
+    ValueError for a field that there is not, or a value of another kind.
+    """
+    values = presets.settings(problem.task, preset) | {'history_every': 0, 'contributions': False, 'out': 'unused'}
+    for field, text in more.items():
+        if field not in values:
+            raise ValueError(f"task '{problem.task}' has no field '{field}'; the fields are in mgan_jax/presets.py.")
+        values[field] = _of_kind(field, text, type(values[field]))
+    values |= problem.fields | method.fields
+    wanted = steps or method.steps
+    return values | ({'steps': wanted} if wanted else {})
+
+
+def _of_kind(field: str, text: str, kind: type) -> object:
+    if kind is bool and text in ('True', 'False'):
+        return text == 'True'
+    try:
+        if kind is not bool:
+            return kind(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{field} is '{text}'; {presets.KINDS[kind]} is wanted.")
+
+
+def paper_values(name: str, title: str) -> Sequence[tuple[str, str]]:
+    """(data, values) of the paper for a method, as text; nothing where the paper has none."""
+    found = PAPER[name].get(title, {})
+    places = [digits(column) for column in PROBLEMS[name].columns]
+    return [
+        (data, ' / '.join(f'{value:.{place}f}' for value, place in zip(values, places, strict=False)))
+        for data, values in found.items()
+    ]
+
+
+def digits(column: str) -> int:
+    return 4 if column in ('SSIM', 'distance') else 2
