@@ -212,6 +212,10 @@ def require_values(settings: dict) -> None:
             raise ValueError(f'{name} is {settings[name]}; a finite number of at least 0 is wanted.')
     if not settings['pixel'] and not settings['perceptual']:
         raise ValueError('pixel and perceptual are both 0, which leaves no loss; give one of them a weight.')
+    if settings['prior'] != 'multi-code' and settings['task'] == 'edit':
+        raise ValueError(
+            f"prior is '{settings['prior']}', which has no latent codes to edit; 'multi-code' is wanted for the task 'edit'."
+        )
     if settings['prior'] == 'dip' and settings['init_from']:
         raise ValueError(
             f"init_from is '{settings['init_from']}', but the prior 'dip' has no latent codes; leave it empty."

@@ -136,3 +136,9 @@ def test_fields_that_do_not_fit(change, words):
 
 def test_whole_numbers_stand_for_numbers():
     presets.require_fields(presets.settings('reconstruct', 'fast') | {'pixel': 1, 'latent_rate': 1})
+
+
+@pytest.mark.parametrize('prior', ['feature-map', 'dip'])
+def test_edits_need_codes(prior):
+    with pytest.raises(ValueError, match=rf"^prior is '{prior}', which has no latent codes to edit; 'multi-code' is"):
+        presets.require_values(presets.settings('edit', 'demo') | {'prior': prior})
