@@ -53,7 +53,7 @@ def result(
         raise ValueError('its loss or image is not finite; check the weights and the learning rates')
     inverted, restored = (np.clip(pixels, -1, 1) for pixels in image.output)
     row = {'name': case.source.name, 'status': _status(image.failed_at), 'loss': image.loss}
-    row |= _measure(case, restored[None], measures) | {'steps': image.steps, 'seconds': round(image.seconds, 3)}
+    row |= measure(case, restored[None], measures) | {'steps': image.steps, 'seconds': round(image.seconds, 3)}
     pictures = {'input': np.clip(tasks.pixels(case.observation)[0], -1, 1), 'result': restored, 'inversion': inverted}
     if case.target is not None:
         pictures['target'] = case.target[0]
@@ -86,8 +86,9 @@ def _status(failed_at: int) -> str:
     return f'the loss became infinite or NaN at step {failed_at}; this is the best iterate before'
 
 
-def _measure(case: cases.Case, restored: np.ndarray, measures: Measures) -> dict[str, float]:
-    """restored [1 H W C]. All but LPIPS is computed by the host, where nothing waits for the next step."""
+def measure(case: cases.Case, restored: np.ndarray, measures: Measures) -> dict[str, float]:
+    """What is finite, by its name, of restored [1 H W C]. All but LPIPS is computed by the host, where nothing waits for the
+    next step."""
     with cases.on_the_host():
         values = {'niqe': measures.niqe(restored)} if measures.niqe is not None else {}
         if case.target is not None:

@@ -157,6 +157,11 @@ def require_fields(settings: dict) -> None:
             f"the configuration {verb.format(name)} the task '{task}'; take that task's file in configs/, or the fields of "
             'mgan_jax.presets.settings.'
         )
+    require_kinds(settings, wanted)
+
+
+def require_kinds(settings: dict, wanted: dict) -> None:
+    """ValueError unless all values have the types of those in `wanted`."""
     for name, value in settings.items():
         kind = type(wanted[name])
         if type(value) is not kind and not (kind is float and type(value) is int):

@@ -1,4 +1,4 @@
-"""A scene as pixels, painted from back to front."""
+"""A scene as pixels, painted from back to front, in its colours or in the numbers of the parts that are seen."""
 
 from bisect import bisect_right
 from math import pi, sin
@@ -9,6 +9,9 @@ from PIL import Image, ImageDraw
 
 from mgan_jax.demo.landscape import Scene, clip, snow_cover, sun_altitude
 
+# The parts of a scene, by their numbers in a segmentation.
+PARTS: tuple[str, ...] = ('sky', 'sun or moon', 'clouds', 'hills', 'ground', 'path', 'trees')
+PARTS += ('walls', 'windows', 'door', 'roof', 'chimney', 'tower')
 OVERSAMPLE = 3  # drawn three times too large, then box-filtered down
 BASE = 0.83  # y of the house's base line
 HORIZON = 0.66  # y of the ground's far edge, and of a setting sun
@@ -52,7 +55,8 @@ YEAR = {
 class _Brush(NamedTuple):
     pen: ImageDraw.ImageDraw
     side: float  # drawn pixels per unit length
-    light: tuple  # multiplies every colour
+    light: tuple | None  # multiplies every colour; without it, parts are painted in their numbers
+    part: str = 'sky'  # what is being painted
 
 
 def _mix(a, b, t):
@@ -69,7 +73,14 @@ def _between(table, x):
 
 
 def _ink(brush, colour):
+    if brush.light is None:
+        return PARTS.index(brush.part)
     return tuple(int(255 * min(1.0, c * k) + 0.5) for c, k in zip(colour, brush.light, strict=True))
+
+
+def _shining(brush):
+    """For what has light of its own."""
+    return brush if brush.light is None else brush._replace(light=(1.0, 1.0, 1.0))
 
 
 def _polygon(brush, points, colour):
@@ -109,15 +120,16 @@ def _lights(brush, scene):
     altitude = sun_altitude(scene.hour)
     x, y = _orb(scene.hour)
     night = clip(-2 * altitude - 0.4)
-    if night > 0:
+    if night > 0:  # which belong to the sky
         for sx, sy in STARS:
             _disc(brush, sx, sy, 0.011, 0.011, _mix((0.2, 0.25, 0.5), (0.9, 0.9, 0.8), night))
     by_day = 0.23 <= scene.hour < 0.77
     colour = _mix((1.0, 0.60, 0.36), (1.0, 0.94, 0.55), clip(1.6 * altitude)) if by_day else (0.95, 0.95, 0.86)
-    _disc(brush, x, y, 0.075, 0.075, colour)
+    _disc(brush._replace(part='sun or moon'), x, y, 0.075, 0.075, colour)
 
 
 def _clouds(brush, scene, low):
+    brush = brush._replace(part='clouds')
     colour = _mix(low, WHITE, 0.25 + 0.55 * clip(sun_altitude(scene.hour)))
     for i in range(scene.clouds):
         x, y = (scene.cloud_x, 1.05 - scene.cloud_x)[i], 0.15 + 0.12 * i
@@ -135,18 +147,19 @@ def _ridge(brush, height, phase, turns, colour):
 
 def _land(brush, scene, low, ground):
     """Two layers of hills, bluer with distance, then the ground and the path to the door."""
-    _ridge(brush, scene.hill_height, scene.hill_phase, 1.1, _mix(_mix(ground, (0.30, 0.45, 0.60), 0.55), low, 0.2))
-    _ridge(brush, scene.near_height, scene.near_phase, 0.8, _mix(ground, (0.25, 0.45, 0.45), 0.30))
+    hills, field, path = (brush._replace(part=part) for part in ('hills', 'ground', 'path'))
+    _ridge(hills, scene.hill_height, scene.hill_phase, 1.1, _mix(_mix(ground, (0.30, 0.45, 0.60), 0.55), low, 0.2))
+    _ridge(hills, scene.near_height, scene.near_phase, 0.8, _mix(ground, (0.25, 0.45, 0.45), 0.30))
     curve = [(i / 8, HORIZON + 0.06 - 0.03 * sin(pi * i / 8)) for i in range(9)]
-    _polygon(brush, [(0, 1), *curve, (1, 1)], ground)
+    _polygon(field, [(0, 1), *curve, (1, 1)], ground)
     if scene.path:
         x, y = 0.5 + scene.shift_x, BASE + scene.shift_y
         points = ((x - 0.05, y - 0.02), (x + 0.05, y - 0.02), (x + 0.15, 1), (x - 0.11, 1))
-        _polygon(brush, points, _mix((0.93, 0.82, 0.62), (0.76, 0.78, 0.84), snow_cover(scene.season)))
+        _polygon(path, points, _mix((0.93, 0.82, 0.62), (0.76, 0.78, 0.84), snow_cover(scene.season)))
 
 
 def _tree(brush, x, size, conifer, leaves, snow):
-    base = BASE + 0.02
+    brush, base = brush._replace(part='trees'), BASE + 0.02
     _box(brush, x - 0.018 * size, base - 0.14 * size, x + 0.018 * size, base, WOOD)
     if not conifer:
         _disc(brush, x, base - 0.23 * size, 0.105 * size, 0.13 * size, leaves)
@@ -172,12 +185,13 @@ def _roof(brush, centre, eaves, half, height, ridge, colour, snow):
 def _window(brush, glow, x, y, half, tall):
     """A pane in a pale frame; a lit one shines by itself."""
     lit, pane = glow
+    brush = brush._replace(part='windows')
     _box(brush, x - half - 0.012, y - tall - 0.012, x + half + 0.012, y + tall + 0.012, WHITE)
-    _box(brush._replace(light=(1.0, 1.0, 1.0)) if lit else brush, x - half, y - tall, x + half, y + tall, pane)
+    _box(_shining(brush) if lit else brush, x - half, y - tall, x + half, y + tall, pane)
 
 
 def _tower(brush, scene, x, base, wall, roof, glow):
-    eaves = base - scene.wall_height - scene.tower_height
+    eaves, brush = base - scene.wall_height - scene.tower_height, brush._replace(part='tower')
     _box(brush, x - 0.075, eaves, x + 0.075, base, _mix(wall, (0.3, 0.25, 0.4), 0.14))
     _window(brush, glow, x, eaves + 0.075, 0.022, 0.035)
     _roof(brush, x, eaves + 0.01, 0.1, 0.19, 0.0, roof, snow_cover(scene.season))
@@ -189,37 +203,54 @@ def _house(brush, scene):
     x, base = 0.5 + scene.shift_x, BASE + scene.shift_y
     eaves = base - scene.wall_height
     glow = (scene.lit, LAMP if scene.lit else (0.36, 0.48, 0.62))
+    walls, door, tiles, chimney = (brush._replace(part=part) for part in ('walls', 'door', 'roof', 'chimney'))
     if scene.chimney:
-        _box(brush, x - 0.15, eaves - scene.roof_height - 0.03, x - 0.085, eaves, _mix(roof, (0.35, 0.2, 0.2), 0.5))
+        _box(chimney, x - 0.15, eaves - scene.roof_height - 0.03, x - 0.085, eaves, _mix(roof, (0.35, 0.2, 0.2), 0.5))
         top = eaves - scene.roof_height - 0.03
-        _box(brush, x - 0.16, top - 0.02, x - 0.075, top + 0.01, _mix((0.5, 0.4, 0.4), WHITE, snow))
-    _box(brush, x - half, eaves, x + half, base, wall)
-    _box(brush, x - half, eaves, x + half, eaves + 0.035, _mix(wall, (0.25, 0.2, 0.4), 0.28))
+        _box(chimney, x - 0.16, top - 0.02, x - 0.075, top + 0.01, _mix((0.5, 0.4, 0.4), WHITE, snow))
+    _box(walls, x - half, eaves, x + half, base, wall)
+    _box(walls, x - half, eaves, x + half, eaves + 0.035, _mix(wall, (0.25, 0.2, 0.4), 0.28))
     for side in (-1, 1):
         _window(brush, glow, x + side * 0.125, eaves + 0.55 * scene.wall_height, 0.034, 0.042)
-    _box(brush, x - 0.05, base - 0.15, x + 0.05, base, WHITE)
-    _box(brush, x - 0.038, base - 0.138, x + 0.038, base, _mix(roof, WOOD, 0.5))
-    _roof(brush, x, eaves + 0.01, half + 0.04, scene.roof_height, scene.ridge, roof, snow)
+    _box(door, x - 0.05, base - 0.15, x + 0.05, base, WHITE)
+    _box(door, x - 0.038, base - 0.138, x + 0.038, base, _mix(roof, WOOD, 0.5))
+    _roof(tiles, x, eaves + 0.01, half + 0.04, scene.roof_height, scene.ridge, roof, snow)
     if scene.tower:
         _tower(brush, scene, x + half + 0.02, base, wall, roof, glow)
 
 
 def draw(scene: Scene, size: int = 64) -> np.ndarray:
     """The scene as uint8 [H W 3] with H = W = size."""
-    if size < 8:
-        raise ValueError(f'size is {size} pixels; a scene needs at least 8.')
+    _require_size(size)
     top, low, light = _between(DAY, scene.hour)
-    ground, leaves = _between(YEAR, scene.season)
     side = size * OVERSAMPLE
     image = _sky(scene, size, top, low).resize((side, side), Image.Resampling.NEAREST)
-    pen = ImageDraw.Draw(image)
-    brush, plain = _Brush(pen, side, light), _Brush(pen, side, (1.0, 1.0, 1.0))
-    _lights(plain, scene)
-    _clouds(plain, scene, low)
+    _paint(_Brush(ImageDraw.Draw(image), side, light), scene, low)
+    return np.array(image.reduce(OVERSAMPLE))
+
+
+def segment(scene: Scene, size: int = 64) -> np.ndarray:
+    """What is seen in each pixel's middle, as its number in PARTS: uint8 [H W], of the same strokes as `draw`."""
+    _require_size(size)
+    side = size * OVERSAMPLE
+    image = Image.new('L', (side, side), PARTS.index('sky'))
+    _paint(_Brush(ImageDraw.Draw(image), side, light=None), scene, WHITE)
+    return np.array(image)[OVERSAMPLE // 2 :: OVERSAMPLE, OVERSAMPLE // 2 :: OVERSAMPLE]
+
+
+def _require_size(size):
+    if size < 8:
+        raise ValueError(f'size is {size} pixels; a scene needs at least 8.')
+
+
+def _paint(brush, scene, low):
+    """Everything but the sky, from back to front. low: the colour of the sky at the horizon."""
+    ground, leaves = _between(YEAR, scene.season)
+    _lights(_shining(brush), scene)
+    _clouds(_shining(brush), scene, low)
     _land(brush, scene, low, ground)
     if scene.tree_left:
         _tree(brush, 0.125, scene.size_left, scene.conifer_left, leaves, snow_cover(scene.season))
     if scene.tree_right:
         _tree(brush, 0.91, scene.size_right, scene.conifer_right, leaves, snow_cover(scene.season))
     _house(brush, scene)
-    return np.array(image.reduce(OVERSAMPLE))

@@ -1,10 +1,12 @@
 """Numbered scenes, drawn in batches: the licence-free images behind the demo GAN."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from mgan_jax.demo.drawing import draw
+from mgan_jax.demo.drawing import PARTS, draw, segment
 from mgan_jax.demo.landscape import LATENT_DIM, attributes, from_latent
 
 
@@ -23,7 +25,23 @@ def batch(seed: int, start: int, count: int, size: int = 64) -> Batch:
     """
     if count < 1:
         raise ValueError(f'count is {count}; a batch needs at least one scene.')
-    latents = [np.random.default_rng([seed, i]).standard_normal(LATENT_DIM) for i in range(start, start + count)]
+    latents = [_latent(seed, i) for i in range(start, start + count)]
     scenes = [from_latent(z) for z in latents]
     images = [draw(scene, size) for scene in scenes]
     return Batch(np.asarray(latents, np.float32), np.stack(images), np.stack([attributes(scene) for scene in scenes]))
+
+
+def write(folder: Path, seed: int, start: int, count: int) -> None:
+    """Scenes start .. start + count - 1 as images/NUMBER.png, what is seen in them as parts/NUMBER.png, whose pixels are
+    lines of parts/classes.txt, counted from 0."""
+    for name in ('images', 'parts'):
+        (folder / name).mkdir()
+    (folder / 'parts' / 'classes.txt').write_text('\n'.join(PARTS) + '\n', encoding='utf-8')
+    for number in range(start, start + count):
+        scene = from_latent(_latent(seed, number))
+        Image.fromarray(draw(scene)).save(folder / 'images' / f'{number:04d}.png')
+        Image.fromarray(segment(scene)).save(folder / 'parts' / f'{number:04d}.png')
+
+
+def _latent(seed: int, number: int) -> np.ndarray:
+    return np.random.default_rng([seed, number]).standard_normal(LATENT_DIM)

@@ -101,3 +101,57 @@ def test_other_sizes_show_the_same_scene(size):
 def test_a_size_too_small_to_draw_is_refused():
     with pytest.raises(ValueError, match='size is 4 pixels'):
         drawing.draw(NOON_SUMMER, 4)
+
+
+# Segmentations
+
+
+# What changes these parts and nothing else, at noon in summer without a tower: another paint, or the part being there.
+OWN = {
+    'walls': ({'wall_r': 0.4, 'wall_g': 0.4, 'wall_b': 0.4}, {'wall_r': 0.9, 'wall_g': 0.9, 'wall_b': 0.9}),
+    'trees': ({'tree_left': 0, 'tree_right': 0}, {'tree_left': 1, 'tree_right': 1}),
+    'path': ({'path': 0}, {'path': 1}),
+    'chimney': ({'chimney': 0}, {'chimney': 1}),
+    'clouds': ({'clouds': 0}, {'clouds': 2}),
+    'tower': ({'tower': 0}, {'tower': 1, 'tower_height': 0.2}),
+}
+
+
+@pytest.mark.parametrize('part', OWN)
+def test_the_pixels_of_a_part_are_those_that_it_changes(part):
+    plain = NOON_SUMMER._replace(tower=0, tree_left=0, tree_right=0)
+    without, with_it = (plain._replace(**fields) for fields in OWN[part])
+    labels = drawing.segment(with_it)
+    own = labels == drawing.PARTS.index(part)
+    if part == 'tower':  # its window, too
+        own |= (labels == drawing.PARTS.index('windows')) & (drawing.segment(without) != labels)
+    changed = np.abs(drawing.draw(without).astype(int) - drawing.draw(with_it)).max(-1) > 0
+    assert own.sum() >= 15
+    assert changed[own].mean() > 0.95  # all but what has nearly the colour of what is behind it
+    assert (changed & ~own).sum() < 0.5 * own.sum() + 40  # pixels at the edges, which a smaller part of it covers
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_parts_are_there_when_the_scene_has_them(seed):
+    scene = landscape.sample(np.random.default_rng(seed))
+    found = {drawing.PARTS[number] for number in np.unique(drawing.segment(scene))}
+    assert {'sky', 'hills', 'ground', 'walls', 'windows', 'door', 'roof'} <= found
+    assert ('tower' in found) == bool(scene.tower)
+    assert ('path' in found) == bool(scene.path)
+    assert ('trees' in found) == bool(scene.tree_left or scene.tree_right)
+
+
+def test_a_segmentation_knows_neither_light_nor_season_and_has_no_mixtures():
+    labels = drawing.segment(NOON_SUMMER)
+    assert labels.dtype == np.uint8 and labels.shape == (64, 64)
+    night = drawing.segment(NOON_SUMMER._replace(hour=0.02, season=0.0, lit=1))
+    discs = [at == drawing.PARTS.index('sun or moon') for at in (labels, night)]
+    assert discs[0].sum() > 20 and (discs[0] != discs[1]).any()
+    here = ~(discs[0] | discs[1])  # the sun is where the moon is not
+    assert set(np.unique(labels[here] - night[here])) == {0}
+    assert set(np.unique(labels)) == set(np.unique(night)) <= set(range(len(drawing.PARTS)))
+
+
+def test_a_segmentation_too_small_is_refused():
+    with pytest.raises(ValueError, match='size is 7 pixels'):
+        drawing.segment(NOON_SUMMER, size=7)

@@ -1,0 +1,255 @@
+"""From the settings of analyses to what is measured, and from that to files."""
+
+import csv
+import functools
+import io
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from mgan_jax import analyses, cases, measuring, networks, plots, restoration, roles, segmentation, sources
+from mgan_jax.analyses import Curve, Run
+from mgan_jax.demo import scenes, train
+from mgan_jax.pipeline import Job
+from mgan_jax.sources import Source
+from mgan_jax.stores import Store
+
+FIRST = 100  # of the held-out scenes; those before are bundled, or were looked at while the demo was made
+DIGITS = 5  # of numbers in tables
+
+Files = dict[str, bytes]
+
+
+class Wanted(NamedTuple):
+    """A run, and how many of the images it is to have; pictured: whether inversions and codes are needed."""
+
+    run: Run
+    images: int
+    pictured: bool = False
+
+
+class Study(NamedTuple):
+    """What analyses are made of. most: the layers of each generator; rows: what is known of each run's images so far."""
+
+    settings: dict
+    most: dict[str, int]
+    store: Store
+    images: list[Source]
+    rows: dict[Run, list[dict]]
+
+
+def check(settings: dict) -> dict[str, int]:
+    """The number of layers of each generator. ValueError with one sentence for what cannot be done, before the first image."""
+    analyses.require(settings)
+    most = {}
+    for generator in dict.fromkeys([settings['generator'], *analyses.generators(settings)]):
+        run = analyses.of_roles(settings)._replace(generator=generator, layer=1)
+        most[generator] = job_of(_checkable(settings), run).generator.num_layers
+        if not analyses.layers(settings, most[generator]):
+            given = f"layers is '{settings['layers']}', but the generator '{generator}' has the layers 1 to {most[generator]}"
+            raise ValueError(f'{given}; choose some of these.')
+    largest: dict[tuple, Run] = {}
+    for run, *_ in wanted(settings, most):  # stands for the others of its task and generator
+        key = run.task, run.generator
+        largest[key] = max(largest.get(key, run), run, key=lambda run: (run.layer, run.num_codes))
+    for run in largest.values():
+        job_of(_checkable(settings), run)
+    return most
+
+
+def _checkable(settings: dict) -> dict:
+    """With images that are there before the held-out scenes are drawn."""
+    return settings | ({'images': 'bundled'} if settings['images'] == analyses.HELD_OUT else {})
+
+
+def job_of(settings: dict, run: Run) -> Job:
+    return restoration.prepare(analyses.inversion(settings, run))
+
+
+def wanted(settings: dict, most: dict[str, int]) -> list[Wanted]:
+    """What the analyses need measured: what is pictured first, since it is measured on the way."""
+    chosen, own = analyses.chosen(settings), settings['generator']
+    found: list[Wanted] = []
+    if 'roles' in chosen:
+        found.append(Wanted(analyses.of_roles(settings), settings['pictured'], True))
+    if 'generators' in chosen:
+        for generator in analyses.generators(settings):
+            runs = analyses.by_layers(settings, 'reconstruct', generator, most[generator])
+            found += [Wanted(run, settings['pictured'], True) for run in runs]
+    if 'codes_layers' in chosen:
+        runs = analyses.by_codes(settings) + analyses.by_layers(settings, 'reconstruct', own, most[own])
+        found += [Wanted(run, settings['count']) for run in runs]
+    if 'tasks' in chosen:
+        for task in _tasks(settings):
+            found += [Wanted(run, settings['count']) for run in analyses.by_layers(settings, task, own, most[own])]
+    return list(dict.fromkeys(found))
+
+
+def _tasks(settings: dict) -> tuple[str, ...]:
+    return analyses.names(settings, 'tasks', analyses.TASKS)
+
+
+def begin(settings: dict, most: dict[str, int], store: Store) -> Study:
+    """Draws the held-out scenes where they are asked for, and looks at all images. ValueError with one sentence."""
+    if settings['images'] == analyses.HELD_OUT:
+        with store.folder(analyses.HELD_OUT, 'parts') as folder:
+            scenes.write(folder, train.HELD_OUT_SEED, FIRST, settings['count'])
+        place = f'{settings["out"].rstrip("/")}/{analyses.HELD_OUT}'
+        settings = settings | {
+            'images': f'{place}/images',
+            'segmentation': settings['segmentation'] or f'{place}/parts',
+        }
+    images = sources.find(settings['images'], restoration.BUNDLED)[: settings['count']]
+    job = job_of(settings, analyses.of_roles(settings))
+    for source in images:
+        if cases.read(source, sources.load(source), job.generator, job.settings).target is None:
+            raise ValueError(f'{source.title} is not whole; images that are whole are wanted here.')
+    study = Study(settings, most, store, images, {})
+    if 'roles' in analyses.chosen(settings):
+        _segmentation(study, job)
+    return study
+
+
+def _segmentation(study: Study, job: Job) -> segmentation.Segmentation:
+    names = [source.name for source in study.images[: study.settings['pictured']]]
+    return segmentation.read(study.settings['segmentation'], names, job.generator.image_size)
+
+
+def measure(study: Study) -> list[str]:
+    """Fills the study's rows. -> a sentence for each image that failed."""
+    todo = wanted(study.settings, study.most)
+    total = sum(min(one.images, len(study.images)) for one in todo)
+    look_of = functools.cache(lambda generator: _look(study.settings, generator))
+    with tqdm(total=total, unit='image') as bar:
+        for run, count, pictured in todo:
+            bar.set_postfix_str(f'{run.task} l={run.layer} N={run.num_codes}')
+            job = job_of(study.settings, run)
+            look = look_of(run.generator)
+            rows = measuring.measure(study.store, job, study.images[:count], look, pictured, bar.update)
+            study.rows[run] = max(rows, study.rows.get(run, []), key=len)
+    return [
+        f'{row["image"]}, {run.task} at l = {run.layer}, N = {run.num_codes}: {row["failed"]}.'
+        for run, rows in study.rows.items()
+        for row in rows
+        if 'failed' in row
+    ]
+
+
+def _look(settings: dict, generator: str) -> Callable | None:
+    own = analyses.inversion(settings, analyses.of_roles(settings)._replace(generator=generator))
+    return measuring.distance(own, networks.load_generator(own)[0].image_size)
+
+
+def write(study: Study) -> Iterator[str]:
+    """Makes the figures and tables of each analysis, and the table of everything that was measured; tells what."""
+    makers = {'codes_layers': codes_layers, 'roles': roles_of, 'generators': generators, 'tasks': tasks}
+    study.store.write('measurements.csv', _csv(_all_rows(study)))
+    for name in analyses.chosen(study.settings):
+        for file, content in makers[name](study).items():
+            study.store.write(file, content)
+            if file.endswith(('.png', '.csv')):
+                yield f'{study.store.text}/{file}'
+
+
+def _all_rows(study: Study) -> list[dict]:
+    steps = study.settings['steps']
+    return [run._asdict() | {'steps': steps} | row for run, rows in study.rows.items() for row in rows]
+
+
+def codes_layers(study: Study) -> Files:
+    """Figure 4: reconstruction against N and against l."""
+    settings, own = study.settings, study.settings['generator']
+    by_layers = analyses.by_layers(settings, 'reconstruct', own, study.most[own])
+    sides = [(analyses.by_codes(settings), 'num_codes'), (by_layers, 'layer')]
+    rows = [
+        [_curve(study, *side, name) for side in sides]
+        for name in ('psnr', 'lpips' if settings['lpips'] else 'distance')
+    ]
+    return _figure('codes_layers', [row for row in rows if any(row)]) | {'codes_layers.csv': _means(rows)}
+
+
+def tasks(study: Study) -> Files:
+    """Figure 11: each task against l, and the best layers."""
+    settings, own = study.settings, study.settings['generator']
+    measures = [
+        (task, name) for task in _tasks(settings) for name in ('psnr', *(['auc'] if task == 'colorize' else []))
+    ]
+    runs = {task: analyses.by_layers(settings, task, own, study.most[own]) for task, _ in measures}
+    found = [one for task, name in measures if (one := _curve(study, runs[task], 'layer', name))]
+    rows = [found[first : first + 3] for first in range(0, len(found), 3)]
+    best = {'best_layers.csv': _csv(analyses.best_layers(found))}
+    return (_figure('tasks', rows) if rows else {}) | {'tasks.csv': _means(rows)} | best
+
+
+def _curve(study: Study, runs: tuple[Run, ...], against: str, name: str) -> Curve | None:
+    return analyses.curve(study.rows, runs, against, name, study.settings['seed'])
+
+
+def _figure(name: str, rows: list) -> Files:
+    return {f'{name}.{kind}': content for kind, content in plots.files(plots.curves(rows)).items()}
+
+
+def _means(rows: Iterable[Iterable[Curve | None]]) -> bytes:
+    return _csv(analyses.means(one for row in rows for one in row if one))
+
+
+def roles_of(study: Study) -> Files:
+    """Figure 5: a picture for each of the pictured images, and the role of each of their codes."""
+    settings, run = study.settings, analyses.of_roles(study.settings)
+    job = job_of(settings, run)
+    known = _segmentation(study, job)
+    place = {name: job.settings[name] for name in ('layer', 'space')} | {'threshold': settings['threshold']}
+    render = jax.jit(lambda params, codes: roles.differences(job.generator, params, codes, **place))
+    files: Files = {}
+    table = []
+    for source, labels in zip(study.images, known.labels, strict=False):
+        if any(row['image'] == source.name and 'failed' in row for row in study.rows[run]):
+            continue
+        kept = measuring.pictured(study.store, job, source)
+        codes = jax.tree.map(lambda leaf: leaf[None], kept.codes)
+        maps = np.asarray(render(job.program.shared[0], codes))[0]
+        found = roles.of(maps, kept.codes.alpha, labels, known.classes, settings['threshold'])
+        table += [{'image': source.name} | role._asdict() for role in found]
+        figure = plots.roles(kept.inversion, labels, known.classes, maps, found)
+        files |= {f'roles/{source.name}.{kind}': content for kind, content in plots.files(figure).items()}
+    return files | {'roles.csv': _csv(table)}
+
+
+def generators(study: Study) -> Files:
+    """Figure 10: a grid for each of the pictured images, a row for each generator, a column for each layer."""
+    settings = study.settings
+    files: Files = {}
+    runs = [
+        run
+        for generator in analyses.generators(settings)
+        for run in analyses.by_layers(settings, 'reconstruct', generator, study.most[generator])
+    ]
+    jobs = {run: job_of(settings, run) for run in runs}
+    for place, source in enumerate(study.images[: settings['pictured']]):
+        rows: dict[str, dict] = {generator: {} for generator in analyses.generators(settings)}
+        for run, job in jobs.items():
+            row = study.rows[run][place]
+            if 'failed' not in row:
+                told = measuring.pictured(study.store, job, source).inversion, f'{row["psnr"]:.1f} dB'
+                rows[run.generator][f'l = {run.layer}'] = told
+        target = cases.read(source, sources.load(source), jobs[runs[0]].generator, jobs[runs[0]].settings).target
+        assert target is not None  # see `begin`
+        figure = plots.grid(target[0], rows)
+        files |= {f'generators/{source.name}.{kind}': content for kind, content in plots.files(figure).items()}
+    return files
+
+
+def _csv(rows: list[dict]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator='\n')
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _short(value) for name, value in row.items()})
+    return text.getvalue().encode()
+
+
+def _short(value: object) -> object:
+    return float(f'{value:.{DIGITS}g}') if isinstance(value, float) else value
