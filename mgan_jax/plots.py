@@ -8,7 +8,7 @@ import numpy as np
 
 from mgan_jax import images
 from mgan_jax.analyses import Curve
-from mgan_jax.roles import Role
+from mgan_jax.roles import Role, mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Colours that people with any kind of colour vision tell apart (Okabe and Ito 2008), and further ones from their mixtures.
 COLOURS: tuple[str, ...] = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#56B4E9', '#D55E00', '#F0E442', '#000000')
-COLOURS += ('#7F7F7F', '#80522D', '#004D7A', '#B3E0CC', '#F2C9DD')
+COLOURS += ('#7F7F7F', '#80522D', '#882255', '#B3E0CC', '#F2C9DD')
 TITLES = {
     'reconstruct': 'reconstruction',
     'super_resolve': 'super-resolution',
@@ -101,7 +101,7 @@ def roles(
     most: int = 5,
 ) -> 'Figure':
     """An inversion [H W C], its segmentation [H W] with a legend, and the differences [N H W] of the `most` codes whose marked
-    pixels overlap a class most, brightest at each one's largest."""
+    pixels overlap a class most, brightest at each one's largest, with the marked pixels outlined."""
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -115,6 +115,8 @@ def roles(
         for axes, role in zip(panels[2:], top, strict=True):
             values = maps[role.code]
             axes.imshow(values, cmap='magma', vmin=0, vmax=max(float(values.max()), 1e-9), interpolation='nearest')
+            if (marked := mark(values)).any():
+                axes.contour(marked, levels=[0.5], colors='white', linewidths=0.7)
             _bare(axes, f'code {role.code + 1}\n{role.label}, IoU {role.iou:.2f}')
         seen = [Patch(color=_colour(number), label=classes[number]) for number in np.unique(labels)]
         figure.legend(handles=seen, loc='outside lower center', ncols=7, fontsize=8, frameon=False)

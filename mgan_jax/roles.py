@@ -42,9 +42,7 @@ def differences(
             return (jnp.arange(alpha.shape[1]) == n)[None, :, None] & (alpha > threshold)
 
         image = render(jax.tree.map(lambda alpha: jnp.where(large(alpha), 0, alpha), codes.alpha))
-        some = (
-            sum(large(alpha).any(axis=(1, 2)) for alpha in jax.tree.leaves(codes.alpha)) > 0
-        )  # else only rounding differs
+        some = jnp.stack([large(alpha).any(axis=(1, 2)) for alpha in jax.tree.leaves(codes.alpha)]).any(axis=0)
         difference = jnp.mean(jnp.abs(whole - image), axis=-1)
         return jnp.where(some[:, None, None], difference, 0)  # where none is, only rounding differs
 
