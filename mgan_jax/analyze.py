@@ -48,7 +48,7 @@ def _run(arguments: list[str]) -> int:
             for told in studies.write(study):
                 print(told)
         except (OSError, MemoryError, ValueError, jax.errors.JaxRuntimeError) as error:
-            print(f'{sentence(error)}; {KEPT}.', file=sys.stderr)
+            print(f'{sentence(error).rstrip(".")}; {KEPT}.', file=sys.stderr)
             return 3
     for told in failed:
         print(told, file=sys.stderr)

@@ -4,7 +4,7 @@ import csv
 import functools
 import io
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -46,8 +46,8 @@ def check(settings: dict) -> dict[str, int]:
     analyses.require(settings)
     most = {}
     for generator in dict.fromkeys([settings['generator'], *analyses.generators(settings)]):
-        run = analyses.of_roles(settings)._replace(generator=generator, layer=1)
-        most[generator] = job_of(_checkable(settings), run).generator.num_layers
+        run = analyses.of_roles(settings)._replace(generator=generator)
+        most[generator] = networks.load_generator(analyses.inversion(settings, run))[0].num_layers
         if not analyses.layers(settings, most[generator]):
             given = f"layers is '{settings['layers']}', but the generator '{generator}' has the layers 1 to {most[generator]}"
             raise ValueError(f'{given}; choose some of these.')
@@ -105,8 +105,7 @@ def begin(settings: dict, most: dict[str, int], store: Store) -> Study:
     images = sources.find(settings['images'], restoration.BUNDLED)[: settings['count']]
     job = job_of(settings, analyses.of_roles(settings))
     for source in images:
-        if cases.read(source, sources.load(source), job.generator, job.settings).target is None:
-            raise ValueError(f'{source.title} is not whole; images that are whole are wanted here.')
+        _target(job, source)
     study = Study(settings, most, store, images, {})
     if 'roles' in analyses.chosen(settings):
         _segmentation(study, job)
@@ -168,7 +167,7 @@ def codes_layers(study: Study) -> Files:
         [_curve(study, *side, name) for side in sides]
         for name in ('psnr', 'lpips' if settings['lpips'] else 'distance')
     ]
-    return _figure('codes_layers', [row for row in rows if any(row)]) | {'codes_layers.csv': _means(rows)}
+    return _figure('codes_layers', rows) | {'codes_layers.csv': _means(rows)}
 
 
 def tasks(study: Study) -> Files:
@@ -181,7 +180,7 @@ def tasks(study: Study) -> Files:
     found = [one for task, name in measures if (one := _curve(study, runs[task], 'layer', name))]
     rows = [found[first : first + 3] for first in range(0, len(found), 3)]
     best = {'best_layers.csv': _csv(analyses.best_layers(found))}
-    return (_figure('tasks', rows) if rows else {}) | {'tasks.csv': _means(rows)} | best
+    return _figure('tasks', rows) | {'tasks.csv': _means(rows)} | best
 
 
 def _curve(study: Study, runs: tuple[Run, ...], against: str, name: str) -> Curve | None:
@@ -189,7 +188,13 @@ def _curve(study: Study, runs: tuple[Run, ...], against: str, name: str) -> Curv
 
 
 def _figure(name: str, rows: list) -> Files:
-    return {f'{name}.{kind}': content for kind, content in plots.files(plots.curves(rows)).items()}
+    """The curves of rows that have some."""
+    rows = [row for row in rows if any(row)]
+    return _both(name, plots.curves(rows)) if rows else {}
+
+
+def _both(name: str, figure: Any) -> Files:
+    return {f'{name}.{kind}': content for kind, content in plots.files(figure).items()}
 
 
 def _means(rows: Iterable[Iterable[Curve | None]]) -> bytes:
@@ -213,33 +218,37 @@ def roles_of(study: Study) -> Files:
         maps = np.asarray(render(job.program.shared[0], codes))[0]
         found = roles.of(maps, kept.codes.alpha, labels, known.classes, settings['threshold'])
         table += [{'image': source.name} | role._asdict() for role in found]
-        figure = plots.roles(kept.inversion, labels, known.classes, maps, found)
-        files |= {f'roles/{source.name}.{kind}': content for kind, content in plots.files(figure).items()}
+        files |= _both(f'roles/{source.name}', plots.roles(kept.inversion, labels, known.classes, maps, found))
     return files | {'roles.csv': _csv(table)}
 
 
 def generators(study: Study) -> Files:
     """Figure 10: a grid for each of the pictured images, a row for each generator, a column for each layer."""
-    settings = study.settings
+    settings, names = study.settings, analyses.generators(study.settings)
+    images = study.images[: settings['pictured']]
+    cells: list[dict] = [{name: {} for name in names} for _ in images]
+    targets: list[np.ndarray] = []
+    for name in names:
+        for run in analyses.by_layers(settings, 'reconstruct', name, study.most[name]):
+            job = job_of(settings, run)
+            targets = targets or [_target(job, source) for source in images]
+            for place, source in enumerate(images):
+                row = study.rows[run][place]
+                if 'failed' not in row:
+                    picture = measuring.pictured(study.store, job, source).inversion
+                    cells[place][name][f'l = {run.layer}'] = picture, f'{row["psnr"]:.1f} dB'
     files: Files = {}
-    runs = [
-        run
-        for generator in analyses.generators(settings)
-        for run in analyses.by_layers(settings, 'reconstruct', generator, study.most[generator])
-    ]
-    jobs = {run: job_of(settings, run) for run in runs}
-    for place, source in enumerate(study.images[: settings['pictured']]):
-        rows: dict[str, dict] = {generator: {} for generator in analyses.generators(settings)}
-        for run, job in jobs.items():
-            row = study.rows[run][place]
-            if 'failed' not in row:
-                told = measuring.pictured(study.store, job, source).inversion, f'{row["psnr"]:.1f} dB'
-                rows[run.generator][f'l = {run.layer}'] = told
-        target = cases.read(source, sources.load(source), jobs[runs[0]].generator, jobs[runs[0]].settings).target
-        assert target is not None  # see `begin`
-        figure = plots.grid(target[0], rows)
-        files |= {f'generators/{source.name}.{kind}': content for kind, content in plots.files(figure).items()}
+    for source, target, rows in zip(images, targets, cells, strict=True):
+        files |= _both(f'generators/{source.name}', plots.grid(target, rows))
     return files
+
+
+def _target(job: Job, source: Source) -> np.ndarray:
+    """[H W C]. ValueError if it is not known."""
+    target = cases.read(source, sources.load(source), job.generator, job.settings).target
+    if target is None:
+        raise ValueError(f'{source.title} is not whole; images that are whole are wanted here.')
+    return target[0]
 
 
 def _csv(rows: list[dict]) -> bytes:
