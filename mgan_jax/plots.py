@@ -87,7 +87,10 @@ def _curve(axes: 'Axes', one: Curve) -> None:
     form = '.1f' if one.measure == 'psnr' else '.3f'
     at = {'num_codes': 'N', 'layer': 'l'}[one.against]
     axes.set_title(f'{TITLES[one.task]}: best {one.band.mean[best]:{form}} at {at} = {one.places[best]}', fontsize=9)
-    axes.set_xticks(one.places)
+    if one.against == 'num_codes':  # of which the first few do most
+        axes.set_xscale('log')
+    axes.set_xticks(one.places, [str(place) for place in one.places])
+    axes.set_xticks([], minor=True)
     axes.set_xlabel(AGAINST[one.against])
     axes.set_ylabel(MEASURES[one.measure])
 
