@@ -10,6 +10,7 @@ from benchmarks import memory
 SMALL = memory.Case(32, 4, 3, 1, width=16, size=16)
 
 
+@pytest.mark.usefixtures('quick_compilation')
 def test_rows_of_a_sweep(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(memory, 'QUICK', {'batch': [SMALL]})
     memory.main(['--quick', '--out', str(tmp_path / 'memory.json')])
