@@ -38,3 +38,9 @@ def test_sides_differ_in_the_optimiser_only():
     ours, theirs = (quality.settings_of('inpaint', side, 7, 3) for side in quality.SIDES)
     different = {name for name in ours if ours[name] != theirs[name]}
     assert different == {'optimizer', 'latent_rate', 'alpha_rate', 'alpha_over_n', 'keep', 'batch_size'}
+
+
+@pytest.mark.parametrize(('spread', 'expected'), [([], [[4, 5]] * 3), (['--spread'], [[4], [5], [4]])])
+def test_seeds_of_batches(spread, expected):
+    options = quality._options(['folder', '--seeds=4,5', *spread])
+    assert [quality._seeds_of(batch, options) for batch in range(3)] == expected
