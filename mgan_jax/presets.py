@@ -24,7 +24,7 @@ FIELDS: dict[str, Any] = {
     'noise': False,  # optimise the noise images of a generator that has them, too
     'label': -1,  # the class of the codes in the space z of a class-conditional generator, -1 for none
     'init_from': '',  # codes begin with an encoder's ('demo-encoder', a model directory) or an earlier run's (its 'out')
-    'init_spread': 0.2,  # how far N codes that begin with an encoder's one are spread around it
+    'init_spread': 0.5,  # how far N codes that begin with an encoder's one are spread around it
     'steps': 300,
     'optimizer': 'whitening',  # or 'adam', both with cosine decay over the steps; 'sgd' has constant rates
     'latent_rate': 0.1,  # learning rate of the latent codes

@@ -85,3 +85,15 @@ def test_super_resolution_of_a_bundled_scene(tmp_path, capsys):
     result, observation = (images.read(tmp_path / 'out' / 'scene0' / f'{name}.png') for name in ('result', 'input'))
     shrunk = tasks.super_resolve(4).degrade(jnp.asarray(result.pixels)[None])
     assert metrics.psnr(shrunk, observation.pixels[None])[0] > 24
+
+
+def test_encoder_inverts_samples_and_scenes():
+    """Samples that it has not learned from, far better than the mean code; drawn scenes, which it has never seen."""
+    (generator, params), (encoder, own) = models.load('demo'), models.load('demo-encoder')
+    render = jax.jit(lambda z: jnp.clip(generator.generate(params, z), -1, 1))
+    samples = render(jax.random.normal(jax.random.key(11), (64, generator.latent_dim)))
+    drawn = jnp.asarray(gan.to_network(scenes.batch(train.HELD_OUT_SEED, 300, 64).images, 64))
+    mean = render(jnp.full((64, generator.latent_dim), 1e-3))  # of length 0 it would be divided by 0
+    for inputs, least in ((samples, 12), (drawn, 9)):
+        told = metrics.psnr(render(encoder(own, inputs)), inputs).mean()
+        assert told > metrics.psnr(mean, inputs).mean() + least

@@ -115,3 +115,11 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path, below, reason):
     with pytest.raises(ValueError, match=f'cannot be used: ({reason}|Not a directory); choose another --config.out'):
         stores.opened(os.path.join(tmp_path, 'file', below)).__enter__()
     assert (tmp_path / 'file').read_text() == 'text'
+
+
+def test_a_file_of_a_place_that_is_not_opened(tmp_path):
+    (tmp_path / 'photo').mkdir()
+    (tmp_path / 'photo' / 'latents.npz').write_bytes(b'codes')
+    assert stores.read(str(tmp_path), 'photo/latents.npz') == b'codes'
+    assert stores.read(f'file://{tmp_path}', 'photo/latents.npz') == b'codes'
+    assert stores.read(str(tmp_path), 'none') is None and stores.read(f'file://{tmp_path}', 'none') is None

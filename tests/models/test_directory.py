@@ -194,7 +194,9 @@ def test_a_failed_save_keeps_what_was_there(directory, params):
 
 
 def test_a_directory_that_is_not_there(tmp_path):
-    message = f"there is no model directory {tmp_path / 'no'}; give 'demo' or 'demo-extractor', or one that"
+    message = (
+        f"there is no model directory {tmp_path / 'no'}; give 'demo' or 'demo-extractor' or 'demo-encoder', or one that"
+    )
     assert refusal(tmp_path / 'no').startswith(message)
     assert refusal(tmp_path).startswith(f'there is no model directory {tmp_path};')
     (tmp_path / 'file').write_text('x')
