@@ -60,7 +60,7 @@ def methods(generator: models.Generator, encoder: str) -> dict[str, Method]:
         )  # the codes before the first step
         found['encoder-then'] = Method('encoder, then optimisation', start, ('inversion',))
     found['feature-map'] = Method('feature maps', {'prior': 'feature-map'}, BELOW)
-    found['dip'] = Method('deep image prior', {'prior': 'dip', 'dip_jitter': 0.03}, BELOW, 150)
+    found['dip'] = Method('deep image prior', {'prior': 'dip', 'dip_jitter': 0.03}, BELOW, 200)
     found['multi-code'] = Method('multi-code', {}, tuple(PROBLEMS))
     return found
 

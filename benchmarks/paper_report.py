@@ -14,6 +14,7 @@ from benchmarks.paper_methods import PROBLEMS
 from mgan_jax import files
 
 MISSING = 'not measured'
+AS_THEY_ARE = ('input', 'target')  # rows of images that no method has made
 HEAD = 20  # pixels above the picture, with the titles of its columns
 SHEET = {'input': 'input', 'one-code': 'one code', 'encoder': 'encoder', 'encoder-then': 'encoder, then optimised'}
 SHEET |= {'feature-map': 'feature maps', 'dip': 'deep image prior', 'multi-code': 'multi-code', 'target': 'target'}
@@ -43,7 +44,9 @@ def _rows(name: str, paths: dict[tuple[str, str], Sequence[Path]]) -> list[dict]
     rows = [_row(name, key, runs, 'inversion' if 'inversion' in runs[0] else 'measures') for key, runs in found.items()]
     if found and name != 'inversion':
         first = next(iter(found.values()))
-        rows.insert(0, _row(name, 'input', first, 'input') | dict.fromkeys(('values', 'steps', 'layer', 'N')))
+        rows.insert(0, _row(name, 'input', first, 'input'))
+        if 'NIQE' in PROBLEMS[name].columns and 'target' in first[0]:
+            rows.append(_row(name, 'target', first, 'target'))
     return rows
 
 
@@ -53,23 +56,23 @@ def _read(paths: Iterable[Path]) -> list[dict]:
 
 def _row(name: str, key: str, runs: list[dict], part: str) -> dict:
     def mean(part: str, measure: str) -> float | None:
-        values = [value for run in runs for value in run[part].get(measure, [])]
+        values = [value for run in runs for value in run.get(part, {}).get(measure, [])]
         return float(np.mean(values)) if values else None
 
-    settings, title = runs[0]['settings'], runs[0]['method'] if key != 'input' else 'input'
+    settings, title = runs[0]['settings'], key if key in AS_THEY_ARE else runs[0]['method']
     coded = settings['prior'] == 'multi-code'
     row = {'problem': name, 'method': title, 'layer': None if settings['prior'] == 'dip' else settings['layer']}
     row |= {'N': settings['num_codes'] if coded else None, 'values': runs[0]['values']}
     row |= {'steps': 0 if key == 'encoder' else settings['steps'], 'images': sum(len(run['images']) for run in runs)}
-    known = 'input' if key == 'input' else 'measures'
     row |= {name: mean(part, name) for name in ('PSNR', 'SSIM', 'in holes', 'AuC', 'distance', 'NIQE')}
-    return row | {'with known': mean(known, 'PSNR')}
+    row['with known'] = mean(key if key in AS_THEY_ARE else 'measures', 'PSNR')
+    return row | (dict.fromkeys(('values', 'steps', 'layer', 'N')) if key in AS_THEY_ARE else {})
 
 
 def _table(rows: list[dict], problem: paper_methods.Problem) -> str:
     name = rows[0]['problem']
     titles = [*(row['method'] for row in rows), *paper_methods.PAPER[name]]
-    methods = sorted(dict.fromkeys(titles), key=lambda title: title == 'multi-code')
+    methods = sorted(dict.fromkeys(titles), key=lambda title: title in ('multi-code', 'target'))
     ours = {row['method']: row for row in rows}
     datasets = list(dict.fromkeys(data for title in methods for data, _ in paper_methods.paper_values(name, title)))
     head = ['method', 'layer', 'N', 'values', 'steps', *problem.columns]
@@ -78,7 +81,8 @@ def _table(rows: list[dict], problem: paper_methods.Problem) -> str:
     for title in methods:
         row, paper = ours.get(title, {}), dict(paper_methods.paper_values(name, title))
         line = [title, *(_cell(row.get(field)) for field in ('layer', 'N', 'values', 'steps'))]
-        line += [_figure(field, row[field]) if row else '' for field in problem.columns]
+        known = row if title != 'target' else {field: row[field] for field in problem.columns if row[field] is not None}
+        line += [_figure(field, known[field]) if field in known else '' for field in problem.columns]
         lines.append(line + [paper.get(data, '') for data in datasets])
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 

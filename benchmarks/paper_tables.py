@@ -145,6 +145,8 @@ def measure(name: str, method: paper_methods.Method, key: str, options: argparse
         if settings['task'] == 'inpaint':  # before the known pixels are put back, as in the paper
             content['inversion'] = _measures(found.inversion, found, job, distance)
         content |= {'input': _measures(np.concatenate([case.naive for case in found.cases]), found, job, distance)}
+        if job.measures.niqe is not None:  # which has no target to compare with
+            content['target'] = {'NIQE': np.asarray(job.measures.niqe(found.targets), float).tolist()}
         if first == 0:
             _keep_pictures(options.folder / 'pictures', name, key, found)
         files.write_text_atomically(path, json.dumps(content) + '\n')

@@ -91,21 +91,19 @@ def test_paper_differs_from_upstream_where_the_paper_says_so(task):
 
 
 def test_every_field_is_used():
-    source = ''.join(
-        (PACKAGE / f'{name}.py').read_text()
-        for name in (
-            'invert',
-            'restoration',
-            'pipeline',
-            'outcomes',
-            'priors',
-            'programs',
-            'networks',
-            'starts',
-            'cases',
-            'editor',
-        )
-    )
+    names = [
+        'invert',
+        'restoration',
+        'pipeline',
+        'outcomes',
+        'priors',
+        'programs',
+        'networks',
+        'cases',
+        'starts',
+        'editor',
+    ]
+    source = ''.join((PACKAGE / f'{name}.py').read_text() for name in names)
     for field in {*presets.FIELDS, *(name for fields in presets.TASK_FIELDS.values() for name in fields)}:
         assert f"'{field}'" in source, field
 

@@ -14,11 +14,14 @@ from jax import Array
 
 from mgan_jax.models.convolution import add_bias, conv_downsample, trainable_conv
 from mgan_jax.models.generator import Generator
-from mgan_jax.models.pggan import leaky_relu, scaled_normal
+from mgan_jax.models.pggan import leaky_relu
 
 NOISE_CHANNELS, NOISE_WIDTH = 32, 0.1  # of the input, uniform from 0 to the width
 SKIP_CHANNELS = 4
 SMALLEST, MOST_SCALES = 4, 5  # pixels a side at the waist of the hourglass, and how often the image is halved at most
+
+# As the original has it: normalisation takes the scale of kernels away, but not how far a step of Adam turns them.
+INITIAL = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
 class Codes(NamedTuple):
@@ -47,7 +50,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (self.size, self.size, x.shape[-1], self.channels))
+        kernel = self.param('kernel', INITIAL, (self.size, self.size, x.shape[-1], self.channels))
         return leaky_relu(Normalisation()(_convolve(x, kernel, self.halve)))
 
 
@@ -81,9 +84,9 @@ class Hourglass(nn.Module):
             enlarged = jax.image.resize(x, (*skip.shape[:3], self.channels), 'linear')
             x = Normalisation()(jnp.concatenate([skip, enlarged], axis=-1))
             x = Convolution(self.channels, size=1)(Convolution(self.channels)(x))
-        kernel = self.param('kernel', scaled_normal(1.0), (self.channels, self.image_channels))
+        kernel = self.param('kernel', INITIAL, (self.channels, self.image_channels))
         bias = self.param('bias', nn.initializers.zeros, (self.image_channels,))
-        return jnp.tanh(add_bias(x @ kernel, bias))
+        return jnp.tanh(add_bias(x @ kernel, bias) / 2)  # the original's sigmoid, from 0 to 1, on -1 to 1
 
 
 def build(size: tuple[int, int], image_channels: int = 3, channels: int = 32, jitter: float = 0.0) -> DeepPrior:
