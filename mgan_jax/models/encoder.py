@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import ml_dtypes
 import numpy as np
 from flax import linen as nn
 from jax import Array
@@ -126,7 +125,7 @@ def checksum(params: Any) -> str:
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         name = jax.tree_util.keystr(path, simple=True, separator='/')
         if name.rsplit('/', 1)[-1] != 'transformed':
-            array = np.ascontiguousarray(np.asarray(leaf).astype(ml_dtypes.bfloat16))
+            array = np.ascontiguousarray(np.asarray(leaf).astype(jnp.bfloat16))
             total.update(f'{name} {array.shape}'.encode())
             total.update(array.view(np.uint8).data)
     return total.hexdigest()
