@@ -48,7 +48,7 @@ def load(name: str | os.PathLike) -> np.ndarray:
         values = read_array(path_of(os.fspath(name)))
     except ValueError as error:
         raise ValueError(
-            f"there is no boundary '{name}': {error}; shipped are {', '.join(names()) or 'none'}."
+            f"boundary '{name}' cannot be used: {error}; shipped are {', '.join(names()) or 'none'}."
         ) from error
     normal = values[0] if values.ndim == 2 and len(values) == 1 else values
     if normal.ndim != 1 or not normal.size:

@@ -90,7 +90,7 @@ def huge():
 )  # fmt: skip
 def test_files_that_are_no_array(tmp_path, content):
     (tmp_path / 'b.npy').write_bytes(content)
-    with pytest.raises(ValueError, match=r"^there is no boundary '.*b\.npy': .* shipped are autumn, ") as caught:
+    with pytest.raises(ValueError, match=r"^boundary '.*b\.npy' cannot be used: .* shipped are autumn, ") as caught:
         boundaries.load(tmp_path / 'b.npy')
     assert '\n' not in str(caught.value)
 
@@ -105,7 +105,7 @@ def test_objects_are_never_unpickled(tmp_path):
 def test_names_that_are_none(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     np.savez('archive.npz', KNOWN)
-    with pytest.raises(ValueError, match=f"there is no boundary '{name}'.*daylight"):
+    with pytest.raises(ValueError, match=f"boundary '{name}' cannot be used: .*daylight"):
         boundaries.load(name)
 
 

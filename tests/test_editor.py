@@ -112,10 +112,10 @@ def test_the_strip_has_each_attribute_alone_from_end_to_end():
     'fields, words',
     [
         ({}, 'no attribute was given; set --config.attribute to boundary files, or for the demo to autumn, daylight'),
-        ({'attribute': 'smile'}, "there is no boundary 'smile': there is no file smile; shipped are autumn, daylight"),
+        ({'attribute': 'smile'}, "boundary 'smile' cannot be used: there is no file smile; shipped are autumn, daylight"),
         ({'attribute': 'snow'}, "boundary 'snow' is of codes of 32 numbers; those of generator '"),
         ({'attribute': '{b}', 'conditioned_on': '{c},snow'}, "boundary 'snow' is of codes of 32 numbers"),
-        ({'attribute': '{b}', 'conditioned_on': '{c},{b}x'}, 'there is no boundary'),
+        ({'attribute': '{b}', 'conditioned_on': '{c},{b}x'}, 'cannot be used: there is no file'),
         ({'attribute': '{b}', 'strength': 'nan'}, 'strength is nan; a finite number is wanted'),
         ({'attribute': '{b}', 'strength_range': 0}, 'strength_range is 0.0; a finite number above 0'),
         ({'attribute': '{b}', 'frames': 1}, 'frames is 1; 2 to 60 of them are wanted'),
