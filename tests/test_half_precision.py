@@ -9,6 +9,8 @@ import pytest
 
 from mgan_jax import composition, images, inversion, losses, metrics, models, restoration, sources, tasks
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 STEPS = 12
 
 

@@ -8,6 +8,8 @@ import pytest
 from mgan_jax.models import alexnet, pggan, recompute, stylegan, stylegan2, vgg
 from tests.toy import draw_weights
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 SIZES = {'resolution': 16, 'latent_dim': 6, 'fmaps_base': 128, 'fmaps_max': 8}
 STYLES = SIZES | {'style_dim': 5, 'mapping_layers': 2}
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)

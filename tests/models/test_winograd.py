@@ -8,6 +8,8 @@ import pytest
 from mgan_jax.models import convolution, pggan, stylegan, stylegan2, vgg, winograd
 from tests.toy import draw_weights
 
+pytestmark = pytest.mark.usefixtures('quick_compilation')
+
 
 def both(plain, fast, upsample, shape):
     """Values and slopes with respect to the image of two ways to compute a convolution."""
