@@ -90,8 +90,8 @@ def blur(images: Array, sigma: float, taps: int) -> Array:
 
     Sums of shifted images, since XLA:CPU computes the same as a convolution 15 times slower.
     """
-    window = np.exp(-0.5 * (np.arange(taps) - taps // 2) ** 2 / sigma**2)
-    window = [float(weight) for weight in window / window.sum()]
+    bell = np.exp(-0.5 * (np.arange(taps) - taps // 2) ** 2 / sigma**2)
+    window = [float(weight) for weight in bell / bell.sum()]
     for axis in (1, 2):
         length = images.shape[axis] - taps + 1
         shifted = [lax.slice_in_dim(images, i, i + length, axis=axis) for i in range(taps)]

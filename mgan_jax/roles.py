@@ -52,7 +52,7 @@ def differences(
 
 def silenced(alpha: Any, threshold: float) -> np.ndarray:
     """How many entries of each alpha_n are above the threshold; alpha: leaves [N C] -> [N]."""
-    return sum((np.asarray(leaf) > threshold).sum(axis=-1) for leaf in jax.tree.leaves(alpha))
+    return np.sum([(np.asarray(leaf) > threshold).sum(axis=-1) for leaf in jax.tree.leaves(alpha)], axis=0)
 
 
 def mark(values: np.ndarray) -> np.ndarray:
