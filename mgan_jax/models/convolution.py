@@ -14,7 +14,14 @@ _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 def conv(x: Array, kernel: Array, padding='SAME', stride: int = 1) -> Array:
     """Plain convolution: [B H W C_in], [k k C_in C_out] -> [B H W C_out], H and W divided by the stride."""
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
+    return lax.conv_general_dilated(_finished(x), kernel, (stride, stride), padding, dimension_numbers=_LAYOUT)
+
+
+def _finished(x: Array) -> Array:
+    """`x`, on CPUs in bfloat16 as a value of its own: XLA:CPU of jaxlib 0.11 and 0.12 otherwise makes one fusion of bfloat16
+    convolutions that follow each other, which reads memory that it has not written (NaN in the features of a VGG)."""
+    on_cpu = x.dtype == jnp.bfloat16 and jax.default_backend() == 'cpu'
+    return lax.optimization_barrier(x) if on_cpu else x
 
 
 def add_bias(x: Array, bias: Array) -> Array:
