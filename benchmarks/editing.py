@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from benchmarks import record
+from benchmarks import commands, record
 from mgan_jax import batches, boundaries, composition, editing, history, metrics, models, presets, restoration, sheets
 from mgan_jax.demo import scenes, train
 
@@ -198,4 +198,4 @@ def _draw(path: Path, layer: int, networks: Any, options: argparse.Namespace) ->
 
 
 if __name__ == '__main__':
-    main()
+    commands.run(main)

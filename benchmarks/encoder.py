@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import quality, record
+from benchmarks import commands, quality, record
 from mgan_jax import batches, metrics, presets, restoration
 
 ALONE = {'num_codes': 1, 'layer': 8, 'alpha_rate': 0.0, 'steps': 1}  # the loss is that of the codes it began with
@@ -63,8 +63,8 @@ def _row(way: str, task: str, fields: dict, start: str, options: argparse.Namesp
         row = told | {'loss': float(np.mean(found.loss)), 'PSNR': psnr, 's / step': found.seconds}
         path.write_text(json.dumps(row) + '\n', encoding='utf-8')
         print(path.name, round(psnr, 2), flush=True)
-    return json.loads(path.read_text(encoding='utf-8'))
+    return record.read(path)
 
 
 if __name__ == '__main__':
-    main()
+    commands.run(main)

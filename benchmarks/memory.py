@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import record
+from benchmarks import commands, record
 from mgan_jax import composition, losses, memory, models, tasks
 from mgan_jax.models import pggan, vgg
 
@@ -147,4 +147,4 @@ def _bytes(tree) -> int:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    commands.run(main)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from benchmarks.commands import override
 from mgan_jax import models, presets
 
 
@@ -107,24 +108,10 @@ def settings(problem: Problem, method: Method, preset: str, more: dict, steps: i
     ValueError for a field that there is not, or a value of another kind.
     """
     values = presets.settings(problem.task, preset) | {'history_every': 0, 'contributions': False, 'out': 'unused'}
-    for field, text in more.items():
-        if field not in values:
-            raise ValueError(f"task '{problem.task}' has no field '{field}'; the fields are in mgan_jax/presets.py.")
-        values[field] = _of_kind(field, text, type(values[field]))
+    values = override(values, more.items())
     values |= problem.fields | method.fields
     wanted = steps or method.steps
     return values | ({'steps': wanted} if wanted else {})
-
-
-def _of_kind(field: str, text: str, kind: type) -> object:
-    if kind is bool and text in ('True', 'False'):
-        return text == 'True'
-    try:
-        if kind is not bool:
-            return kind(text)
-    except ValueError:
-        pass
-    raise ValueError(f"{field} is '{text}'; {presets.KINDS[kind]} is wanted.")
 
 
 def paper_values(name: str, title: str) -> Sequence[tuple[str, str]]:

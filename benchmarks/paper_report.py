@@ -2,14 +2,13 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from benchmarks import paper_methods
+from benchmarks import paper_methods, record
 from benchmarks.paper_methods import PROBLEMS
 from mgan_jax import files
 
@@ -51,7 +50,7 @@ def _rows(name: str, paths: dict[tuple[str, str], Sequence[Path]]) -> list[dict]
 
 
 def _read(paths: Iterable[Path]) -> list[dict]:
-    return [json.loads(path.read_text(encoding='utf-8')) for path in paths if path.exists()]
+    return [record.read(path) for path in paths if path.exists()]
 
 
 def _row(name: str, key: str, runs: list[dict], part: str) -> dict:

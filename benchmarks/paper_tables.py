@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import paper_methods, paper_report, record
+from benchmarks.commands import pairs
 from benchmarks.paper_methods import PROBLEMS
 from benchmarks.quality import FIRST
 from mgan_jax import batches, files, metrics, models, niqe, perceptual, restoration, tasks
@@ -76,22 +77,14 @@ def _complete(options: argparse.Namespace) -> None:
     options.preset = 'demo' if demo else 'fast'
     options.extractor = ('demo-extractor' if demo else '') if options.extractor is None else options.extractor
     options.encoder = ('demo-encoder' if demo else '') if options.encoder is None else options.encoder
-    options.steps = {name: int(number) for name, number in _pairs(options.steps, 'METHOD=NUMBER')}
-    options.set = dict(_pairs(options.set, 'FIELD=VALUE'))
+    options.steps = {name: int(number) for name, number in pairs(options.steps, 'METHOD=NUMBER')}
+    options.set = dict(pairs(options.set))
     own = {'generator': options.generator, 'extractor': options.extractor, 'lpips': options.lpips}
     options.set = own | ({} if options.extractor else {'perceptual': '0'}) | options.set
     if demo and not options.images:
         options.images = _drawn(options.folder / 'images', options.count)
     if demo and not options.niqe:
         options.niqe = _pristine(options.folder / 'niqe.npz')
-
-
-def _pairs(given: Sequence[str], form: str) -> list[tuple[str, str]]:
-    for text in given:
-        name, _, value = text.partition('=')
-        if not value or (form == 'METHOD=NUMBER' and not (value.isdigit() and int(value))):
-            raise ValueError(f"'{text}' is given; {form} is wanted.")
-    return [tuple(text.split('=', 1)) for text in given]
 
 
 def _drawn(folder: Path, count: int) -> str:
@@ -160,7 +153,7 @@ def _paths(options: argparse.Namespace, name: str, key: str) -> dict[int, Path]:
 
 
 def _is_of(path: Path, settings: dict) -> bool:
-    return path.exists() and json.loads(path.read_text(encoding='utf-8'))['settings'] == settings
+    return path.exists() and record.read(path)['settings'] == settings
 
 
 def _told(found: batches.Inverted, settings: dict) -> dict:

@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from PIL import Image
 
-from benchmarks import record
-from mgan_jax import batches, metrics, pipeline, presets, restoration, sources
+from benchmarks import commands, record
+from mgan_jax import batches, files, metrics, pipeline, presets, restoration, sources
 from mgan_jax.demo import scenes, train
 
 FIRST = 100  # of the held-out scenes, which are not bundled
@@ -27,6 +27,9 @@ LOOKS = (10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000, 2500, 3
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
+    for task in options.tasks:
+        if task not in TASKS:
+            raise ValueError(f"there is no task '{task}' here; the tasks are {', '.join(TASKS)}.")
     images = options.images or _scenes(options.folder / 'images', options.count)
     jobs = [
         (task, seed, side, steps, first)
@@ -71,9 +74,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def settings_of(task: str, side: str, steps: int, seed: int, more: Sequence[str] = ()) -> dict:
     """The settings of a side: the demo's preset, or the same with the released code's optimiser."""
     settings = presets.settings(task, 'demo') | (presets.SGD if side == 'sgd' else {}) | {'winograd': True}
-    for field, value in (item.split('=', 1) for item in more):
-        settings[field] = type(settings[field])(value)
-    return settings | {'steps': steps, 'seed': seed}
+    return commands.override(settings, commands.pairs(more)) | {'steps': steps, 'seed': seed}
 
 
 def _scenes(folder: Path, count: int) -> str:
@@ -93,7 +94,7 @@ def _measure(
     curve, seconds = curve_of(job, chosen)
     content = {'task': task, 'side': side, 'steps': steps, 'seed': seed, 'images': [source.name for source in chosen]}
     content |= {'seconds_per_image_step': seconds, 'curve': curve, 'machine': record.machine()}
-    path.write_text(json.dumps(content) + '\n')
+    files.write_text_atomically(path, json.dumps(content) + '\n')
 
 
 def curve_of(job: pipeline.Job, chosen: Sequence[sources.Source]) -> tuple[dict, float]:
@@ -107,7 +108,7 @@ def curve_of(job: pipeline.Job, chosen: Sequence[sources.Source]) -> tuple[dict,
 
 def table(folder: Path) -> list[dict]:
     """A row for each task, side and number of steps: means over all images and seeds that are there."""
-    runs = [json.loads(path.read_text()) for path in sorted(folder.glob('*_*_*_*_*.json'))]
+    runs = [record.read(path) for path in sorted(folder.glob('*_*_*_*_*.json'))]
     rows = []
     for task, side, steps in dict.fromkeys((run['task'], run['side'], run['steps']) for run in runs):
         same = [run for run in runs if (run['task'], run['side'], run['steps']) == (task, side, steps)]
@@ -128,4 +129,4 @@ def table(folder: Path) -> list[dict]:
 
 
 if __name__ == '__main__':
-    main()
+    commands.run(main)

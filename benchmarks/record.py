@@ -56,6 +56,14 @@ def save(path: Path, name: str, arguments: Sequence[str], rows: Sequence[dict], 
     path.write_text(json.dumps(record, indent=1) + '\n')
 
 
+def read(path: Path) -> dict:
+    """What a benchmark has kept. ValueError where the file is damaged."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is damaged; remove it, and the same command measures it again.') from error
+
+
 def cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

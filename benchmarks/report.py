@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import commands
 from mgan_jax import history, presets, report, results, stores, thumbnails
 from tests import browser
 
@@ -104,4 +105,4 @@ def _photo(seed: int, side: int) -> np.ndarray:
 
 
 if __name__ == '__main__':
-    main()
+    commands.run(main)

@@ -8,7 +8,6 @@ of a large square matrix product, measured in the same turns. Works on any devic
 say the same in seconds that cores worked, which other programs hardly change.
 """
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from benchmarks import jax_sides, problem, record
+from benchmarks import commands, jax_sides, problem, record
 from benchmarks.operations import Count, count
 from mgan_jax import composition, inversion, resize
 
@@ -203,4 +202,4 @@ def _work(row: dict, worked: dict[str, list[float]], peak: float) -> dict:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    commands.run(main)

@@ -10,14 +10,13 @@ sides start from the same weights, codes and target, and the run ends if their l
 """
 
 import importlib.util
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import product
 from statistics import median
 
 import numpy as np
 
-from benchmarks import problem, record, workers
+from benchmarks import commands, problem, record, workers
 
 MODULES = {
     'ours': 'jax_sides',
@@ -132,4 +131,4 @@ def _columns(sides: Sequence[str]) -> list[str]:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    commands.run(main)

@@ -5,7 +5,6 @@ Many small pictures go through the demo generator with settings that hardly comp
 as much of the work as they can be.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks import record
+from benchmarks import commands, record
 from mgan_jax import journal, pipeline, presets, progress, restoration, results, stores
 from mgan_jax.demo import scenes
 
@@ -82,4 +81,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    commands.run(main)

@@ -44,3 +44,25 @@ def test_sides_differ_in_the_optimiser_only():
 def test_seeds_of_batches(spread, expected):
     options = quality._options(['folder', '--seeds=4,5', *spread])
     assert [quality._seeds_of(batch, options) for batch in range(3)] == expected
+
+
+@pytest.mark.parametrize(
+    ('given', 'words'),
+    [
+        (['--tasks=recnstruct'], "there is no task 'recnstruct' here; the tasks are reconstruct, "),
+        (['--set=nofield=1'], "task 'reconstruct' has no field 'nofield'"),
+        (['--set=layer=x'], "layer is 'x'; "),
+        (['--set=layer'], "'layer' is given; FIELD=VALUE is wanted."),
+        (['--set=seed=0'], 'missing does not exist'),
+    ],
+)
+def test_what_cannot_be_used(tmp_path, given, words):
+    with pytest.raises(ValueError) as caught:
+        quality.main([str(tmp_path), '--tasks=reconstruct', '--count=1', '--images=missing', *given])
+    assert words in str(caught.value) and not list(tmp_path.glob('*.json'))
+
+
+def test_a_damaged_measurement_is_named(tmp_path):
+    (tmp_path / 'reconstruct_0_sgd_12_0.json').write_text('{"task": "rec')
+    with pytest.raises(ValueError, match=r'reconstruct_0_sgd_12_0\.json is damaged; remove it'):
+        quality.table(tmp_path)
