@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from mgan_jax import presets
-from mgan_jax.errors import sentence
+from mgan_jax.settings import presets
+from mgan_jax.settings.errors import one_sentence
 
 
 def run(main: Callable) -> None:
@@ -12,7 +12,7 @@ def run(main: Callable) -> None:
     try:
         sys.exit(main(sys.argv[1:]))
     except (OSError, ValueError) as error:
-        print(sentence(error), file=sys.stderr)
+        print(one_sentence(error), file=sys.stderr)
         sys.exit(2)
 
 

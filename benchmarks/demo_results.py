@@ -28,7 +28,7 @@ SINGLE += [{'num_codes': 1, 'layer': 8, 'alpha_rate': 0.0}]
 def main(folder: Path) -> None:
     images = folder / 'images'
     images.mkdir(parents=True, exist_ok=True)
-    for number, pixels in enumerate(scenes.batch(train.HELD_OUT_SEED, FIRST, COUNT).images):
+    for number, pixels in enumerate(scenes.draw_batch(train.HELD_OUT_SEED, FIRST, COUNT).images):
         Image.fromarray(pixels).save(images / f'{number:02d}.png')
     lines = [f'{platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}', '']
     lines += [

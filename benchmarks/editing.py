@@ -17,8 +17,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import commands, record
-from mgan_jax import batches, boundaries, composition, editing, history, metrics, models, presets, restoration, sheets
+from mgan_jax import composition, metrics, models
+from mgan_jax.analysis import batches
 from mgan_jax.demo import scenes, train
+from mgan_jax.editing import boundaries, moves
+from mgan_jax.results import history, strips
+from mgan_jax.run import jobs
+from mgan_jax.settings import presets
 
 FIRST = 100  # of the held-out scenes, which are not bundled
 FALL, STRICT = 0.05, 0.02  # of an attribute in [0, 1]: more than this below its highest value so far is no rise
@@ -69,10 +74,10 @@ def inverted(layer: int, options: argparse.Namespace) -> tuple[composition.Codes
     if not path.exists():
         images = options.folder / f'images_{options.first}_{options.count}'
         images.mkdir(parents=True, exist_ok=True)
-        for number, pixels in enumerate(scenes.batch(train.HELD_OUT_SEED, options.first, options.count).images):
+        for number, pixels in enumerate(scenes.draw_batch(train.HELD_OUT_SEED, options.first, options.count).images):
             Image.fromarray(pixels).save(images / f'{number:03d}.png')
         chosen = {'layer': layer, 'steps': options.steps, 'batch_size': options.batch, 'images': str(images)}
-        found = batches.invert(restoration.prepare(presets.settings('edit', 'demo') | chosen))
+        found = batches.invert_images(jobs.prepare_job(presets.preset_settings('edit', 'demo') | chosen))
         psnr = np.asarray(metrics.psnr(found.inversion, found.targets))
         np.savez(path, latents=found.codes.latents, alpha=found.codes.alpha, psnr=psnr)
     with np.load(path) as arrays:
@@ -86,13 +91,13 @@ def _edits(layer: int, networks: Any, options: argparse.Namespace) -> list[dict]
 
     @jax.jit
     def told(params, weights, codes, normal, strength):
-        moved = editing.move(codes, normal, strength)
+        moved = moves.move_codes(codes, normal, strength)
         image = composition.compose(generator, params, moved, layer=layer)
         return extractor.attributes(weights, jnp.clip(image, -1, 1))
 
     rows = []
     for name in options.attributes:
-        normal = boundaries.load(name)
+        normal = boundaries.load_boundary(name)
         seen = np.stack([told(params, weights, codes, normal, strength) for strength in _strengths(options)])
         more = {'codes': f'inverted, l = {layer}', 'PSNR': psnr, 'negative alpha': float((codes.alpha < 0).mean())}
         rows.append(more | summary(seen, name, extractor.attribute_names))
@@ -107,12 +112,12 @@ def _generated(networks: Any, options: argparse.Namespace) -> list[dict]:
 
     @jax.jit
     def told(params, weights, normal, strength):
-        image = generator.generate(params, editing.move(codes, normal, strength).latents[:, 0])
+        image = generator.generate(params, moves.move_codes(codes, normal, strength).latents[:, 0])
         return extractor.attributes(weights, jnp.clip(image, -1, 1))
 
     rows = []
     for name in options.attributes:
-        normal = boundaries.load(name)
+        normal = boundaries.load_boundary(name)
         seen = np.stack([told(params, weights, normal, strength) for strength in _strengths(options)])
         rows.append(
             {'codes': 'generated, one code', 'PSNR': None, 'negative alpha': None}
@@ -156,11 +161,11 @@ def _morphs(layer: int, networks: Any, options: argparse.Namespace) -> list[dict
 
     @jax.jit
     def look(params, weights, first, second, share):
-        image = composition.compose(generator, params, editing.morph(first, second, share), layer=layer)
+        image = composition.compose(generator, params, moves.morph_codes(first, second, share), layer=layer)
         return extractor.features(weights, jnp.clip(image, -1, 1), 'relu2_2').reshape(half, -1)
 
     rows = []
-    for title, end in (('as they come', second), ('matched', editing.matched(first, second))):
+    for title, end in (('as they come', second), ('matched', moves.match_codes(first, second))):
         seen = [look(params, weights, first, end, share) for share in np.linspace(0, 1, 9, dtype=np.float32)]
         steps = np.stack([np.linalg.norm(b - a, axis=1) for a, b in zip(seen, seen[1:], strict=False)])  # [S-1 B]
         straight = np.linalg.norm(seen[-1] - seen[0], axis=1)
@@ -179,9 +184,9 @@ def _draw(path: Path, layer: int, networks: Any, options: argparse.Namespace) ->
     """A row for each scene of SHOWN and each attribute."""
     generator, params = networks[0]
     codes, _ = inverted(layer, options)
-    strengths = np.linspace(-options.range, options.range, sheets.STRIP)
+    strengths = np.linspace(-options.range, options.range, strips.STRIP)
     render = jax.jit(
-        lambda params, codes, normal, strengths: editing.edited(
+        lambda params, codes, normal, strengths: moves.render_edits(
             generator, params, codes, normal, strengths, layer=layer
         )
     )
@@ -189,11 +194,11 @@ def _draw(path: Path, layer: int, networks: Any, options: argparse.Namespace) ->
     for place in (place for place in SHOWN if place < options.count):
         one = jax.tree.map(lambda leaf, place=place: leaf[place : place + 1], codes)
         for name in options.attributes:
-            frames = render(params, one, boundaries.load(name), strengths)[:, 0]
+            frames = render(params, one, boundaries.load_boundary(name), strengths)[:, 0]
             names.append(name)
-            rows.append([history.glimpse(np.clip(frame, -1, 1), None) for frame in np.asarray(frames)])
+            rows.append([history.make_frame(np.clip(frame, -1, 1), None) for frame in np.asarray(frames)])
     labels = [f'{strength:+.2g}' if strength else '0' for strength in strengths]
-    with Image.open(io.BytesIO(sheets.strip(names, labels, rows))) as picture:
+    with Image.open(io.BytesIO(strips.draw_strip(names, labels, rows))) as picture:
         picture.quantize(256).save(path, optimize=True)
 
 

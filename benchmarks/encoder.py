@@ -13,7 +13,10 @@ import jax
 import numpy as np
 
 from benchmarks import commands, quality, record
-from mgan_jax import batches, metrics, presets, restoration
+from mgan_jax import metrics
+from mgan_jax.analysis import batches
+from mgan_jax.run import jobs
+from mgan_jax.settings import presets
 
 ALONE = {'num_codes': 1, 'layer': 8, 'alpha_rate': 0.0, 'steps': 1}  # the loss is that of the codes it began with
 WAYS = {
@@ -56,9 +59,9 @@ def _row(way: str, task: str, fields: dict, start: str, options: argparse.Namesp
     told = {'task': task, 'way': way, 'steps': fields['steps'], 'start': 'encoder' if start else 'random'}
     path = options.folder / ('_'.join(map(str, told.values())).replace(' ', '-') + f'_{options.spread}.json')
     if not path.exists():
-        settings = presets.settings(task, 'demo') | fields | {'init_from': start, 'init_spread': options.spread}
+        settings = presets.preset_settings(task, 'demo') | fields | {'init_from': start, 'init_spread': options.spread}
         settings |= {'images': options.images, 'batch_size': options.batch}
-        found = batches.invert(restoration.prepare(settings))
+        found = batches.invert_images(jobs.prepare_job(settings))
         psnr = float(np.mean(metrics.psnr(found.result, found.targets)))
         row = told | {'loss': float(np.mean(found.loss)), 'PSNR': psnr, 's / step': found.seconds}
         path.write_text(json.dumps(row) + '\n', encoding='utf-8')

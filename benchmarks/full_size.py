@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from mgan_jax import sources
+from mgan_jax.data import sources
 from tests.converters import foreign_states, pickle_writer
 from tests.converters.foreign_states import VGG16, pggan, vgg
 from tests.converters.torch_writer import zip_file
@@ -37,7 +37,7 @@ def main(folder: Path, photos: str | None = None) -> None:
     print('\n'.join(rows), flush=True)
     if photos is None:
         return
-    photo = sources.find(photos)[0].path
+    photo = sources.find_images(photos)[0].path
     for resolution, layer in INVERSIONS:
         models = [f'--config.generator={folder}/pggan{resolution}', f'--config.extractor={folder}/vgg16']
         size = [f'--config.layer={layer}', '--config.num_codes=20', f'--config.steps={STEPS}']

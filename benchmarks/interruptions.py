@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import record
-from mgan_jax import journal
+from mgan_jax.run import events
 
 ROOT = Path(__file__).parent.parent
 FIELDS = {
@@ -86,7 +86,7 @@ def disturbed(words: Sequence[str], out: Path, number: signal.Signals, when: Cal
 
 def _events(out: Path) -> int:
     """How many runs have begun to work there."""
-    path = out / OWN / journal.LOG
+    path = out / OWN / events.LOG
     return path.read_bytes().count(b'"event": "started"') if path.exists() else 0
 
 
@@ -100,7 +100,7 @@ def killed(words: Sequence[str], out: Path, plan: Iterator[tuple[signal.Signals,
     last = run(words)
     if last.returncode:
         raise RuntimeError(f'the last run: exit code {last.returncode}: {last.stderr}')
-    started = [event for event in journal.read(out / OWN / journal.LOG) if event['event'] == 'started'][1:]
+    started = [event for event in events.read_events(out / OWN / events.LOG) if event['event'] == 'started'][1:]
     found = [{name: event[name] for name in ('going_on', 'their_steps')} for event in started]
     return [kill._replace(**told) for kill, told in zip(kills, found, strict=False)]
 
@@ -129,7 +129,10 @@ def wrong(out: Path, expected: Path) -> list[str]:
     if _rows(out) != _rows(expected):
         found.append('metrics.csv tells something else')
     done = Counter(
-        event['name'] for log in out.glob('.run/*/log.jsonl') for event in journal.read(log) if event['event'] == 'done'
+        event['name']
+        for log in out.glob('.run/*/log.jsonl')
+        for event in events.read_events(log)
+        if event['event'] == 'done'
     )
     found += [f'{name} was done {count} times' for name, count in sorted(done.items()) if count > 1]
     kept = [*out.glob('.run/*/partial/.*'), *out.glob('.run/*/checkpoint*')]
@@ -216,7 +219,7 @@ def main(arguments: Sequence[str]) -> None:
 def _seconds(out: Path) -> float:
     """From a run's first event to its last."""
     run(command(out)).check_returncode()
-    first, *_, last = (datetime.fromisoformat(event['time']) for event in journal.read(out / OWN / journal.LOG))
+    first, *_, last = (datetime.fromisoformat(event['time']) for event in events.read_events(out / OWN / events.LOG))
     return (last - first).total_seconds()
 
 

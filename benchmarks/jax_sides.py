@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from benchmarks import problem
-from mgan_jax import composition, inversion, losses, tasks
+from mgan_jax import composition, inversion, losses, optimizers, tasks
 
 
 def objective(setting: problem.Setting, generator, extractor) -> Callable:
@@ -26,7 +26,7 @@ def objective(setting: problem.Setting, generator, extractor) -> Callable:
 
 def optimizer() -> optax.GradientTransformation:
     """Adam, as in the preset 'fast'."""
-    return composition.split_optimizer(optax.adam(0.1), optax.adam(0.01))
+    return optimizers.split_optimizer(optax.adam(0.1), optax.adam(0.01))
 
 
 def ours(weights: problem.Weights, setting: problem.Setting, start: problem.Start) -> tuple[Callable, dict]:

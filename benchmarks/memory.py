@@ -24,7 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import commands, record
-from mgan_jax import composition, losses, memory, models, tasks
+from mgan_jax import composition, losses, models, tasks
+from mgan_jax.engine import memory
 from mgan_jax.models import pggan, vgg
 
 MB = 1e6
@@ -91,8 +92,8 @@ def measure(case: Case, also_run: bool) -> dict:
 
 def problem(case: Case):
     """(evaluate, codes, arguments): the loss of a reconstruction, and the shapes of what it takes."""
-    generator = pggan.build(case.resolution, 512, 32 * case.width, case.width, remat=case.remat)
-    extractor = vgg.build(remat=case.remat)
+    generator = pggan.build_pggan(case.resolution, 512, 32 * case.width, case.width, remat=case.remat)
+    extractor = vgg.build_vgg(remat=case.remat)
     objective = losses.objective(
         generator, tasks.reconstruct(), layer=case.layer, extractor=extractor, extractor_size=case.size
     )

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.commands import override
-from mgan_jax import models, presets
+from mgan_jax import models
+from mgan_jax.settings import presets
 
 
 class Problem(NamedTuple):
@@ -107,7 +108,11 @@ def settings(problem: Problem, method: Method, preset: str, more: dict, steps: i
 
     ValueError for a field that there is not, or a value of another kind.
     """
-    values = presets.settings(problem.task, preset) | {'history_every': 0, 'contributions': False, 'out': 'unused'}
+    values = presets.preset_settings(problem.task, preset) | {
+        'history_every': 0,
+        'contributions': False,
+        'out': 'unused',
+    }
     values = override(values, more.items())
     values |= problem.fields | method.fields
     wanted = steps or method.steps

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks import paper_methods, record
 from benchmarks.paper_methods import PROBLEMS
-from mgan_jax import files
+from mgan_jax.storage import atomic
 
 MISSING = 'not measured'
 AS_THEY_ARE = ('input', 'target')  # rows of images that no method has made
@@ -30,8 +30,8 @@ def write(folder: Path, paths: dict[tuple[str, str], Sequence[Path]], told: Sequ
         if mine := [row for row in rows if row['problem'] == name]:
             parts.append(f'### Table {problem.number}: {problem.title}\n\n{_table(mine, problem)}')
     text = '\n\n'.join(parts) + '\n'
-    files.write_text_atomically(folder / 'tables.md', text)
-    files.write_text_atomically(folder / 'tables.csv', _csv(rows))
+    atomic.write_text(folder / 'tables.md', text)
+    atomic.write_text(folder / 'tables.csv', _csv(rows))
     sheet(folder / 'pictures', folder / 'methods.png')
     return text
 

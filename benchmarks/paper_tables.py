@@ -19,12 +19,16 @@ from benchmarks import paper_methods, paper_report, record
 from benchmarks.commands import pairs
 from benchmarks.paper_methods import PROBLEMS
 from benchmarks.quality import FIRST
-from mgan_jax import batches, files, metrics, models, niqe, perceptual, restoration, tasks
+from mgan_jax import metrics, models, tasks
+from mgan_jax.analysis import batches
+from mgan_jax.data.images import to_uint8
 from mgan_jax.demo import scenes, train
-from mgan_jax.errors import sentence
-from mgan_jax.images import to_uint8
-from mgan_jax.models import lpips
-from mgan_jax.pipeline import Job
+from mgan_jax.metrics import colour, niqe
+from mgan_jax.models import lpips, perceptual
+from mgan_jax.run import jobs
+from mgan_jax.run.pipeline import Job
+from mgan_jax.settings.errors import one_sentence
+from mgan_jax.storage import atomic
 
 GROUP = 8  # images of a file
 SHOWN = len(PROBLEMS)  # images that pictures are kept of, one for each row
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         paths = {pair: list(_paths(options, *pair).values()) for pair in chosen}
         print(paper_report.write(options.folder, paths, _told_above(options, arguments)))
     except ValueError as error:
-        print(sentence(error), file=sys.stderr)
+        print(one_sentence(error), file=sys.stderr)
         return 2
     return 0
 
@@ -88,7 +92,7 @@ def _complete(options: argparse.Namespace) -> None:
 
 
 def _drawn(folder: Path, count: int) -> str:
-    for number, pixels in enumerate(scenes.batch(train.HELD_OUT_SEED, FIRST, count).images):
+    for number, pixels in enumerate(scenes.draw_batch(train.HELD_OUT_SEED, FIRST, count).images):
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / f'{number:03d}.png')
     return str(folder)
@@ -96,8 +100,10 @@ def _drawn(folder: Path, count: int) -> str:
 
 def _pristine(path: Path) -> str:
     if not path.exists():
-        drawn = scenes.batch(train.SEED, 0, PRISTINE).images
-        niqe.save(path, niqe.fit([np.float32(pixels) / 127.5 - 1 for pixels in drawn], PATCH, 'drawn scenes'))
+        drawn = scenes.draw_batch(train.SEED, 0, PRISTINE).images
+        niqe.pack_niqe_model(
+            path, niqe.fit_niqe_model([np.float32(pixels) / 127.5 - 1 for pixels in drawn], PATCH, 'drawn scenes')
+        )
     return str(path)
 
 
@@ -126,13 +132,13 @@ def measure(name: str, method: paper_methods.Method, key: str, options: argparse
     missing = {first: path for first, path in _paths(options, name, key).items() if not _is_of(path, settings)}
     if not missing:
         return
-    job = restoration.prepare(settings)
+    job = jobs.prepare_job(settings)
     if len(job.sources) < options.count:
         raise ValueError(f'{options.count} images are asked for, and there are {len(job.sources)}; lower --count.')
     distance = _distance(job, settings)
     for first, path in missing.items():
         chosen = job.sources[first : min(first + GROUP, options.count)]
-        found = batches.invert(job, chosen)
+        found = batches.invert_images(job, chosen)
         content = {'method': method.title, 'settings': settings, 'machine': record.machine()} | _told(found, settings)
         content |= {'measures': _measures(found.result, found, job, distance)}
         if settings['task'] == 'inpaint':  # before the known pixels are put back, as in the paper
@@ -142,7 +148,7 @@ def measure(name: str, method: paper_methods.Method, key: str, options: argparse
             content['target'] = {'NIQE': np.asarray(job.measures.niqe(found.targets), float).tolist()}
         if first == 0:
             _keep_pictures(options.folder / 'pictures', name, key, found)
-        files.write_text_atomically(path, json.dumps(content) + '\n')
+        atomic.write_text(path, json.dumps(content) + '\n')
         print(f'{path.name}: {np.mean(content["measures"]["PSNR"]):.2f} dB', flush=True)
 
 
@@ -156,7 +162,7 @@ def _is_of(path: Path, settings: dict) -> bool:
     return path.exists() and record.read(path)['settings'] == settings
 
 
-def _told(found: batches.Inverted, settings: dict) -> dict:
+def _told(found: batches.InvertedBatch, settings: dict) -> dict:
     codes = found.codes
     if settings['prior'] == 'dip':
         codes = codes.weights
@@ -176,21 +182,21 @@ def _distance(job: Job, settings: dict) -> Callable | None:
     maps = jax.eval_shape(lambda params, image: extractor.features(params, image, extractor.stages), params, image)
     channels = [stage.shape[-1] for stage in maps]
     heads = {layer: np.ones(count, np.float32) for layer, count in zip(extractor.stages, channels, strict=True)}
-    measure = perceptual.lpips(extractor, lpips.build(extractor.stages, channels))
+    measure = perceptual.lpips_distance(extractor, lpips.build_lpips(extractor.stages, channels))
     compiled = jax.jit(lambda weights, x, y: measure(weights, x, y))
     return lambda x, y: compiled((params, heads), x, y)
 
 
 def _measures(
-    images: np.ndarray, found: batches.Inverted, job: Job, distance: Callable | None
+    images: np.ndarray, found: batches.InvertedBatch, job: Job, distance: Callable | None
 ) -> dict[str, list[float]]:
     """Of images [B H W C] in [-1, 1] against the targets: a number for each; what cannot be measured is left out."""
     targets = found.targets
     values = {'PSNR': metrics.psnr(images, targets)}
-    if min(targets.shape[1:3]) >= metrics.WINDOW:
+    if min(targets.shape[1:3]) >= metrics.fidelity.WINDOW:
         values['SSIM'] = metrics.ssim(images, targets)
     if targets.shape[-1] == 3:
-        values['AuC'] = 100 * metrics.auc_ab(images, targets)
+        values['AuC'] = 100 * colour.auc_ab(images, targets)
     if isinstance(found.cases[0].observation, tasks.Masked):
         holes = np.concatenate([case.observation.hole for case in found.cases])
         values['in holes'] = metrics.psnr(images, targets, holes)
@@ -201,7 +207,7 @@ def _measures(
     return {name: np.asarray(value, float).tolist() for name, value in values.items()}
 
 
-def _keep_pictures(folder: Path, name: str, key: str, found: batches.Inverted) -> None:
+def _keep_pictures(folder: Path, name: str, key: str, found: batches.InvertedBatch) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     inputs = np.concatenate([case.naive for case in found.cases])
     for title, images in ((key, found.result), ('input', inputs), ('target', found.targets)):

@@ -50,8 +50,8 @@ class Start(NamedTuple):
 
 def networks(setting: Setting) -> tuple[models.Generator, models.Extractor]:
     """The extractor has the blocks of VGG-16 that its layer needs."""
-    generator = pggan.build(setting.resolution, latent_dim=setting.fmaps_max, fmaps_max=setting.fmaps_max)
-    return generator, vgg.build(depths=(2, 2, 3), channels=(64, 128, 256))
+    generator = pggan.build_pggan(setting.resolution, latent_dim=setting.fmaps_max, fmaps_max=setting.fmaps_max)
+    return generator, vgg.build_vgg(depths=(2, 2, 3), channels=(64, 128, 256))
 
 
 def weights(setting: Setting) -> Weights:

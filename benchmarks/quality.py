@@ -16,8 +16,13 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import commands, record
-from mgan_jax import batches, files, metrics, pipeline, presets, restoration, sources
+from mgan_jax import metrics
+from mgan_jax.analysis import batches
+from mgan_jax.data import sources
 from mgan_jax.demo import scenes, train
+from mgan_jax.run import jobs, pipeline
+from mgan_jax.settings import presets
+from mgan_jax.storage import atomic
 
 FIRST = 100  # of the held-out scenes, which are not bundled
 SIDES = ('ours', 'sgd')
@@ -73,13 +78,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def settings_of(task: str, side: str, steps: int, seed: int, more: Sequence[str] = ()) -> dict:
     """The settings of a side: the demo's preset, or the same with the released code's optimiser."""
-    settings = presets.settings(task, 'demo') | (presets.SGD if side == 'sgd' else {}) | {'winograd': True}
+    settings = presets.preset_settings(task, 'demo') | (presets.SGD if side == 'sgd' else {}) | {'winograd': True}
     return commands.override(settings, commands.pairs(more)) | {'steps': steps, 'seed': seed}
 
 
 def _scenes(folder: Path, count: int) -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    for number, pixels in enumerate(scenes.batch(train.HELD_OUT_SEED, FIRST, count).images):
+    for number, pixels in enumerate(scenes.draw_batch(train.HELD_OUT_SEED, FIRST, count).images):
         Image.fromarray(pixels).save(folder / f'{number:03d}.png')
     return str(folder)
 
@@ -89,18 +94,18 @@ def _measure(
 ) -> None:
     """Runs one batch; loss and PSNR of each image on the way, and how long a step took."""
     settings = settings_of(task, side, steps, seed, options.set) | {'images': images, 'batch_size': options.batch}
-    job = restoration.prepare(settings)
+    job = jobs.prepare_job(settings)
     chosen = job.sources[first : min(first + options.batch, options.count)]
     curve, seconds = curve_of(job, chosen)
     content = {'task': task, 'side': side, 'steps': steps, 'seed': seed, 'images': [source.name for source in chosen]}
     content |= {'seconds_per_image_step': seconds, 'curve': curve, 'machine': record.machine()}
-    files.write_text_atomically(path, json.dumps(content) + '\n')
+    atomic.write_text(path, json.dumps(content) + '\n')
 
 
 def curve_of(job: pipeline.Job, chosen: Sequence[sources.Source]) -> tuple[dict, float]:
     """{steps: {'loss': [..], 'psnr': [..]}} of the iterate that would be kept, and seconds for an image and a step."""
     curve = {}
-    for look, found in batches.iterates(job, chosen, LOOKS):
+    for look, found in batches.invert_batch(job, chosen, LOOKS):
         psnr = np.asarray(metrics.psnr(found.result, found.targets))
         curve[look] = {'loss': found.loss.tolist(), 'psnr': psnr.tolist()}
     return curve, found.seconds

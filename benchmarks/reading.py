@@ -20,7 +20,10 @@ from absl import flags
 from PIL import Image
 
 from benchmarks import record
-from mgan_jax import cases, models, presets, sources, streams
+from mgan_jax import models
+from mgan_jax.data import observations, sources
+from mgan_jax.settings import presets
+from mgan_jax.storage import prefetch
 
 SIDE, RESOLUTION = 1024, 256
 DEPTH = 2  # cases for each worker
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         readers |= {'grain, threads': read_grain_threads, 'grain, processes': read_grain_processes}
     with tempfile.TemporaryDirectory() as folder:
         make_photos(Path(folder), count)
-        found = sources.find(folder)
+        found = sources.find_images(folder)
         read(found[0]), read(found[1])  # compiles the degradation
         runs = [(name, workers) for workers in options.workers for name in readers]
         times = [[measure(readers[name], found, workers) for name, workers in runs] for _ in range(options.rounds)]
@@ -65,28 +68,28 @@ def make_photos(folder: Path, count: int) -> None:
 
 @functools.cache
 def problem() -> tuple[models.Generator, dict]:
-    return models.build('pggan', {'resolution': RESOLUTION}), presets.settings('super_resolve', 'fast')
+    return models.build_model('pggan', {'resolution': RESOLUTION}), presets.preset_settings('super_resolve', 'fast')
 
 
-def read(source: sources.Source) -> cases.Case:
-    return cases.read(source, sources.load(source), *problem())
+def read(source: sources.Source) -> observations.ObservedImage:
+    return observations.observe_image(source, sources.read_source(source), *problem())
 
 
-def read_threads(found: Sequence[sources.Source], workers: int) -> Iterator[cases.Case]:
-    for outcome in streams.ahead(read, found, workers=workers, depth=DEPTH * workers):
+def read_threads(found: Sequence[sources.Source], workers: int) -> Iterator[observations.ObservedImage]:
+    for outcome in prefetch.prefetch(read, found, workers=workers, depth=DEPTH * workers):
         if outcome.error is not None:
             raise outcome.error
         yield outcome.value
 
 
-def read_grain_threads(found: Sequence[sources.Source], workers: int) -> Iterable[cases.Case]:
+def read_grain_threads(found: Sequence[sources.Source], workers: int) -> Iterable[observations.ObservedImage]:
     import grain
 
     options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=DEPTH * workers)
     return grain.MapDataset.source(found).map(read).to_iter_dataset(options)
 
 
-def read_grain_processes(found: Sequence[sources.Source], workers: int) -> Iterable[cases.Case]:
+def read_grain_processes(found: Sequence[sources.Source], workers: int) -> Iterable[observations.ObservedImage]:
     import grain
 
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=DEPTH)

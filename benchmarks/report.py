@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import commands
-from mgan_jax import history, presets, report, results, stores, thumbnails
+from mgan_jax.results import history, records, report, thumbnails
+from mgan_jax.settings import presets
+from mgan_jax.storage import stores
 from tests import browser
 
 COPIES = 32
@@ -29,14 +31,14 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         out = chosen.folder or temporary
-        with stores.opened(out) as store:
+        with stores.open_store(out) as store:
             simulate(store, chosen.images, chosen.side)
             print(json.dumps(measure(store, Path(out) / report.NAME), indent=2))
 
 
 def measure(store: stores.Store, path: Path) -> dict:
     began, cpu = time.monotonic(), time.process_time()
-    report.write(store)
+    report.write_report(store)
     told = {
         'seconds to write': time.monotonic() - began,
         'CPU seconds to write': time.process_time() - cpu,
@@ -60,14 +62,14 @@ query.dispatchEvent(new Event('input')); document.body.offsetHeight; return perf
 
 def simulate(store: stores.Store, count: int, side: int) -> None:
     """A run of so many images, which are not computed: their previews, curves and rows, without the large pictures."""
-    settings = presets.settings('super_resolve', 'fast') | {
+    settings = presets.preset_settings('super_resolve', 'fast') | {
         'history_every': 5,
         'images': 'photos',
         'generator': 'models/a',
     }
-    results.start(store, settings, {'versions': {}, 'devices': ['cpu']})
+    records.write_run_config(store, settings, {'versions': {}, 'devices': ['cpu']})
     kept, rng = [_kept(seed, side, settings) for seed in range(COPIES)], np.random.default_rng(0)
-    rows = results.rows(store)
+    rows = records.open_rows(store)
     for number in range(count):
         name = f'photo-{number:05d}'
         folder = store.work.parent.parent.parent / name  # thousands of flushes to the disk would be most of the time
@@ -76,7 +78,7 @@ def simulate(store: stores.Store, count: int, side: int) -> None:
             (folder / file).write_bytes(content)
         psnr, loss = rng.normal(25, 2), abs(rng.normal(0.02, 0.005)) + 1e-3
         row = {'loss': loss, 'psnr': psnr, 'ssim': rng.uniform(0.6, 0.9), 'input_psnr': psnr - 2, 'steps': 300}
-        rows.add(number, {'name': name, 'status': results.DONE, 'seconds': 2.0, **row})
+        rows.add(number, {'name': name, 'status': records.DONE, 'seconds': 2.0, **row})
     rows.finish()
 
 
@@ -85,10 +87,10 @@ def _kept(seed: int, side: int, settings: dict) -> dict[str, bytes]:
     pictures = {'input': target[::4, ::4], 'result': (target + _photo(seed + 1000, side)) / 2, 'target': target}
     steps, rng = settings['steps'], np.random.default_rng(seed)
     losses = [(step, float(np.exp(-step / 60) + 0.02 * rng.uniform(1, 2))) for step in range(steps)]
-    shown = [(step, history.Glimpse(20 + 5 * (1 - np.exp(-step / 80)), b'')) for step in range(5, steps + 1, 5)]
+    shown = [(step, history.Frame(20 + 5 * (1 - np.exp(-step / 80)), b'')) for step in range(5, steps + 1, 5)]
     return {
-        'preview.webp': thumbnails.of(pictures),
-        'history.csv': history.table(losses, shown),
+        'preview.webp': thumbnails.make_thumbnail(pictures),
+        'history.csv': history.history_csv(losses, shown),
         'result.png': b'',
         'target.png': b'',
     }

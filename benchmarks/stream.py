@@ -14,8 +14,11 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import commands, record
-from mgan_jax import journal, pipeline, presets, progress, restoration, results, stores
 from mgan_jax.demo import scenes
+from mgan_jax.results import records
+from mgan_jax.run import events, jobs, pipeline, progress
+from mgan_jax.settings import presets
+from mgan_jax.storage import stores
 
 COLUMNS = ('images done', 'resident MB', 'read ahead', 'not written', 'idle share', 'images/s')
 SEED = 4  # of the pictures; none of the demo's training
@@ -24,15 +27,15 @@ SEED = 4  # of the pictures; none of the demo's training
 def write_pictures(folder: Path, count: int) -> None:
     """Scenes of the demo, one PNG each."""
     for first in range(0, count, 100):
-        batch = scenes.batch(SEED, first, min(100, count - first)).images
+        batch = scenes.draw_batch(SEED, first, min(100, count - first)).images
         for number, pixels in enumerate(batch, first):
             Image.fromarray(pixels).save(folder / f'{number:06d}.png')
 
 
 def run(folder: Path, out: Path, batch: int, looks: Sequence[int]) -> list[dict]:
     """A row at the first look after each number of images in `looks`, and one at the end."""
-    settings = presets.settings('super_resolve', 'demo')
-    job = restoration.prepare(
+    settings = presets.preset_settings('super_resolve', 'demo')
+    job = jobs.prepare_job(
         settings
         | {'images': str(folder), 'out': str(out), 'num_codes': 2, 'steps': 3, 'perceptual': 0.0, 'batch_size': batch}
     )
@@ -50,12 +53,12 @@ def run(folder: Path, out: Path, batch: int, looks: Sequence[int]) -> list[dict]
                 left.pop(0)
             rows.append(_row(done, told, waited / (worked + waited), done / (time.monotonic() - began)))
 
-    with stores.opened(str(out)) as store:
-        counts = pipeline.restore(job, store, journal.Journal(lambda event, **fields: None, figures))
+    with stores.open_store(str(out)) as store:
+        counts = pipeline.restore_images(job, store, events.EventLog(lambda event, **fields: None, figures))
         seconds = time.monotonic() - began
-        end = {'process/resident': progress.memory()['process/resident'], 'queue/read': 0, 'queue/unwritten': 0}
+        end = {'process/resident': progress.memory_figures()['process/resident'], 'queue/read': 0, 'queue/unwritten': 0}
         rows.append(_row(counts['done'], end, waited / (worked + waited), counts['done'] / seconds))
-        results.write_table(store)
+        records.write_table(store)
     return rows
 
 

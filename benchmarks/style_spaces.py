@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mgan_jax import composition, inversion, losses, metrics, models, tasks
+from mgan_jax import composition, inversion, losses, metrics, models, optimizers, tasks
 from mgan_jax.demo import gan, scenes, train
 
 STAGES = (
@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
     if not models.is_model_directory(folder / 'stylegan2'):
         train.save_generator(folder / 'stylegan2', STAGES[-1], train.train_gan(folder, STAGES))
     generator, params = models.load(folder / 'stylegan2')
-    held_out = scenes.batch(train.HELD_OUT_SEED, FIRST, COUNT)
+    held_out = scenes.draw_batch(train.HELD_OUT_SEED, FIRST, COUNT)
     targets = jnp.asarray(gan.to_network(held_out.images, generator.resolution))
     own = jnp.clip(generator.generate(params, jnp.asarray(held_out.latents)), -1, 1)
     lines = [
@@ -94,7 +94,7 @@ def invert(setting: Setting, generator: models.Generator, params: dict, targets:
     if setting.start == 'average':
         codes = codes._replace(latents=jnp.broadcast_to(params['w_avg'], codes.latents.shape))
     rates = [optax.cosine_decay_schedule(rate, STEPS) for rate in (setting.rate, setting.alpha_rate)]
-    optimizer = composition.split_optimizer(*map(optax.adam, rates))
+    optimizer = optimizers.split_optimizer(*map(optax.adam, rates))
     objective = losses.objective(generator, tasks.reconstruct(), perceptual=0.0, **place)
     step = inversion.make_step(objective, optimizer)
     state, _ = inversion.run(step, inversion.init(codes, optimizer), targets, params, None, num_steps=STEPS)

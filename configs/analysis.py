@@ -7,8 +7,8 @@ python -m mgan_jax.analyze --config configs/analysis.py:fast --config.generator=
 
 from ml_collections import ConfigDict
 
-from mgan_jax import analyses
+from mgan_jax.analysis import curves
 
 
 def get_config(preset: str = 'demo') -> ConfigDict:
-    return ConfigDict(analyses.settings(preset))
+    return ConfigDict(curves.analysis_settings(preset))

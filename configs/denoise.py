@@ -6,8 +6,8 @@ python -m mgan_jax.invert --config configs/denoise.py:fast --config.generator=DI
 
 from ml_collections import ConfigDict
 
-from mgan_jax import presets
+from mgan_jax.settings import presets
 
 
 def get_config(preset: str = 'demo') -> ConfigDict:
-    return ConfigDict(presets.settings('denoise', preset))
+    return ConfigDict(presets.preset_settings('denoise', preset))

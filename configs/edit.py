@@ -7,8 +7,8 @@ python -m mgan_jax.invert --config configs/edit.py:fast --config.generator=DIR -
 
 from ml_collections import ConfigDict
 
-from mgan_jax import presets
+from mgan_jax.settings import presets
 
 
 def get_config(preset: str = 'demo') -> ConfigDict:
-    return ConfigDict(presets.settings('edit', preset))
+    return ConfigDict(presets.preset_settings('edit', preset))

@@ -14,7 +14,8 @@ import numpy as np
 from converters import alexnet, formats, lpips, pggan, states, stylegan, stylegan2, vgg
 from converters.states import Network, State
 from converters.unpickling import quote
-from mgan_jax import files, models
+from mgan_jax import models
+from mgan_jax.storage import atomic
 
 MAPPINGS: dict[str, ModuleType] = {  # each has recognise(state) and convert(state)
     'pggan': pggan,
@@ -65,9 +66,12 @@ def convert(
     )
     origin = {'file': Path(source).name, 'sha256': content.sha256, 'format': content.format}
     del content  # large, and so are what is written and what is loaded next
-    digest, sample = _digest(found.params), _sample(models.build(found.architecture, found.configuration), found.params)
-    with files.whole(destination, replace=overwrite) as folder:
-        models.write(folder, *found, origin)
+    digest, sample = (
+        _digest(found.params),
+        _sample(models.build_model(found.architecture, found.configuration), found.params),
+    )
+    with atomic.create_folder(destination, replace=overwrite) as folder:
+        models.write_model(folder, *found, origin)
         del found
         _check(folder, digest, sample)
     return report._replace(sample=sample)

@@ -11,10 +11,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
+from absl import flags as absl_flags
 
-from mgan_jax import compiled, config, hosts, journal, pipeline, plan, presets, report, restoration, results, stores
-from mgan_jax.errors import sentence
+from mgan_jax.engine import compile_cache
+from mgan_jax.results import records, report
+from mgan_jax.run import dry_run, events, jobs, pipeline, processes
+from mgan_jax.settings import flags, presets
+from mgan_jax.settings.errors import one_sentence
+from mgan_jax.storage import stores
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
 MANY = '[--coordinator=HOST:PORT --num_processes=N --process_id=K | --distributed] [--join_seconds=300]'
@@ -78,55 +82,59 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
     try:
         hosts_flags, rest = read_hosts(arguments)
         settings = read_settings(rest)
-        share = hosts.join(**hosts_flags, stop=lambda: bool(stopped()))  # before anything is computed
-        compiled.keep()
-        job = restoration.prepare(settings, share=share)
+        share = processes.join_processes(**hosts_flags, stop=lambda: bool(stopped()))  # before anything is computed
+        compile_cache.enable_compile_cache()
+        job = jobs.prepare_job(settings, share=share)
         if settings['dry_run']:
             print(
-                plan.table(plan.measure(job, sum(stores.has(settings['out'], source.name) for source in job.sources)))
+                dry_run.format_estimate(
+                    dry_run.estimate_run(
+                        job, sum(stores.place_has(settings['out'], source.name) for source in job.sources)
+                    )
+                )
             )
             return 0
     except ValueError as error:
         if stopped():  # while it waited for the other processes
             return _stopped(stopped())
-        print(sentence(error), file=sys.stderr)
+        print(one_sentence(error), file=sys.stderr)
         return 2
     with contextlib.ExitStack() as stack:
         try:
-            store = stack.enter_context(stores.opened(settings['out'], *job.share))
-            if told := results.start(store, settings, restoration.machine()):
+            store = stack.enter_context(stores.open_store(settings['out'], *job.share))
+            if told := records.write_run_config(store, settings, jobs.describe_machine()):
                 print(told, file=sys.stderr)
-            diary = journal.keep(store.log)
+            diary = events.open_log(store.log)
         except (OSError, ValueError) as error:
-            print(sentence(error), file=sys.stderr)
+            print(one_sentence(error), file=sys.stderr)
             return 2
         try:
-            counts = pipeline.restore(job, store, diary, lambda: bool(stopped()))
-            rows = results.write_table(store)
-            report.write(store)
+            counts = pipeline.restore_images(job, store, diary, lambda: bool(stopped()))
+            rows = records.write_table(store)
+            report.write_report(store)
         except (OSError, MemoryError, jax.errors.JaxRuntimeError) as error:
             advice = 'what was finished is kept; free disk space or memory (fewer --config.num_codes) and run it again.'
-            print(f'{sentence(error)}; {advice}', file=sys.stderr)
+            print(f'{one_sentence(error)}; {advice}', file=sys.stderr)
             return 3
     if stopped():
         return _stopped(stopped())
     print(_summary(rows, counts, settings['out']))
-    return 3 if any(row['status'] != results.DONE for row in rows) else 0
+    return 3 if any(row['status'] != records.DONE for row in rows) else 0
 
 
 def read_hosts(arguments: list[str]) -> tuple[dict, list[str]]:
-    """The arguments of `hosts.join`, and the other flags. ValueError with one sentence."""
-    values = flags.FlagValues()
+    """The arguments of `processes.join_processes`, and the other flags. ValueError with one sentence."""
+    values = absl_flags.FlagValues()
     values.set_gnu_getopt()
-    flags.DEFINE_string('coordinator', None, 'HOST:PORT of process 0', flag_values=values)
-    flags.DEFINE_integer('num_processes', None, 'how many processes there are', flag_values=values)
-    flags.DEFINE_integer('process_id', None, 'which one of them this is', flag_values=values)
-    flags.DEFINE_boolean('distributed', False, 'JAX detects the processes', flag_values=values)
-    flags.DEFINE_integer('join_seconds', 300, 'how long to wait for the others', flag_values=values)
+    absl_flags.DEFINE_string('coordinator', None, 'HOST:PORT of process 0', flag_values=values)
+    absl_flags.DEFINE_integer('num_processes', None, 'how many processes there are', flag_values=values)
+    absl_flags.DEFINE_integer('process_id', None, 'which one of them this is', flag_values=values)
+    absl_flags.DEFINE_boolean('distributed', False, 'JAX detects the processes', flag_values=values)
+    absl_flags.DEFINE_integer('join_seconds', 300, 'how long to wait for the others', flag_values=values)
     try:
         rest = values(['invert', *arguments], known_only=True)[1:]
-    except flags.Error as error:
-        given = re.sub(r'invalid literal for int.*', 'a whole number is wanted', sentence(error))
+    except absl_flags.Error as error:
+        given = re.sub(r'invalid literal for int.*', 'a whole number is wanted', one_sentence(error))
         raise ValueError(f'{given}; usage: {USAGE} {MANY}.') from error
     found = values.flag_values_dict()
     return {'detect': found.pop('distributed'), 'seconds': found.pop('join_seconds'), **found}, rest
@@ -134,13 +142,13 @@ def read_hosts(arguments: list[str]) -> tuple[dict, list[str]]:
 
 def read_settings(arguments: list[str]) -> dict:
     """The fields of the configuration file, as the flags change them. ValueError with one sentence."""
-    settings = config.read(arguments, USAGE)
+    settings = flags.read_config(arguments, USAGE)
     presets.require_fields(settings)
     return settings
 
 
 def _summary(rows: list[dict], counts: Counter, out: str) -> str:
-    done = [row for row in rows if row['status'] == results.DONE]
+    done = [row for row in rows if row['status'] == records.DONE]
     text = f'{len(done)} of {len(rows)} images done'
     if counts['again']:
         text += f' ({counts["again"]} again, since the image or the settings changed)'
@@ -149,7 +157,7 @@ def _summary(rows: list[dict], counts: Counter, out: str) -> str:
             text += f', {form[0]}{np.mean(values):{form[1]}}{form[2]}'
             if before := [row[f'input_{name}'] for row in done if f'input_{name}' in row]:
                 text += f' (inputs {np.mean(before):{form[1]}}{form[2]})'
-    reasons = ''.join(f'\n  {row["name"]}: {row["status"]}' for row in rows if row['status'] != results.DONE)
+    reasons = ''.join(f'\n  {row["name"]}: {row["status"]}' for row in rows if row['status'] != records.DONE)
     return f'{text}: {out}{reasons}'
 
 

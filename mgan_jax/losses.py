@@ -13,8 +13,8 @@ from jax import Array
 from mgan_jax import composition, resize, tasks
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
+from mgan_jax.models.perceptual import Distance, feature_distance
 from mgan_jax.models.precision import at_least_float32
-from mgan_jax.perceptual import Distance, features
 
 
 class Target(NamedTuple):
@@ -64,11 +64,11 @@ def objective(
     pixel, perceptual: weights of the two terms, each a mean (0.001 and relu3_3 at 256 pixels are the released code's;
     the paper writes sums and conv4_3). extractor_size: pixels a side that images are resized to, None for no resizing.
     distance: another perceptual term than that of `extractor` and `extractor_layer`, such as
-    `perceptual.lpips(extractor, lpips)`, whose weights then stand in the place of vgg. compose(params, codes) -> [B H W C],
+    `perceptual.lpips_distance(extractor, lpips)`, whose weights then stand in the place of vgg. compose(params, codes) -> [B H W C],
     of codes that are not `composition.Codes`: see `priors`.
     """
     if distance is None and extractor is not None:
-        distance = features(extractor, extractor_layer)
+        distance = feature_distance(extractor, extractor_layer)
     if perceptual and distance is None:
         raise ValueError(
             f'the perceptual weight is {perceptual}, but there is no extractor; give one, or the weight 0.'

@@ -17,15 +17,21 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from mgan_jax import commands, composition, editing, files, history, images, networks, outcomes, presets, sheets
-from mgan_jax.errors import sentence
+from mgan_jax import composition
+from mgan_jax.data import images
+from mgan_jax.editing import moves
+from mgan_jax.engine import networks
 from mgan_jax.models.generator import Generator
+from mgan_jax.results import evaluation, history, strips
+from mgan_jax.settings import command_line, presets
+from mgan_jax.settings.errors import one_sentence
+from mgan_jax.storage import atomic
 
 DECIDE = ('generator', 'layer', 'space', 'label')  # what two results must have in common
 COMPUTE = ('dtype', 'winograd', 'remat')
 
 
-class Kept(NamedTuple):
+class FinishedResult(NamedTuple):
     """A finished result: the settings of its run that its codes need, and the arrays of latents.npz."""
 
     settings: dict
@@ -38,17 +44,17 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if not 2 <= options.frames <= history.FRAMES:
             raise ValueError(f'{options.frames} frames are asked for; 2 to {history.FRAMES} are possible.')
-        first, second = read(options.first), read(options.second)
+        first, second = read_result(options.first), read_result(options.second)
         for field in DECIDE:
             if first.settings[field] != second.settings[field]:
                 both = f'{first.settings[field]!r} and {second.settings[field]!r}'
                 raise ValueError(f'the results are of different kinds: their {field} is {both}.')
         generator, params = networks.load_generator(first.settings)
-        ends = [codes_of(kept, generator, params) for kept in (first, second)]
-        with files.whole(options.out) as folder:
+        ends = [result_codes(kept, generator, params) for kept in (first, second)]
+        with atomic.create_folder(options.out) as folder:
             _write(folder, (generator, params), first.settings, ends, options)
     except (OSError, ValueError) as error:
-        print(sentence(error), file=sys.stderr)
+        print(one_sentence(error), file=sys.stderr)
         return 2
     print(f'{options.out}: {options.frames} frames from {options.first} to {options.second}')
     return 0
@@ -66,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read(folder: str | os.PathLike) -> Kept:
+def read_result(folder: str | os.PathLike) -> FinishedResult:
     """ValueError with one sentence if there is no result that can be used. Nothing in the files is executed."""
     path = Path(folder).expanduser().absolute()
     try:
@@ -82,14 +88,14 @@ def read(folder: str | os.PathLike) -> Kept:
     for field in (*DECIDE, *COMPUTE):
         if type(settings[field]) is not type(presets.FIELDS[field]):
             raise ValueError(f'{path.parent / "config.json"}: {field} is {settings[field]!r}, which no run has.')
-    if settings['generator'] == commands.OWN:
+    if settings['generator'] == command_line.OWN_GENERATOR:
         raise ValueError(
             f"{folder} was made with a generator of the caller's own; morph its codes in Python, see editing.py."
         )
-    return Kept(settings, arrays)
+    return FinishedResult(settings, arrays)
 
 
-def codes_of(kept: Kept, generator: Generator, params: Any) -> composition.Codes:
+def result_codes(kept: FinishedResult, generator: Generator, params: Any) -> composition.Codes:
     """The codes of a result, with the axis B = 1. ValueError if they are not of this generator."""
     latents = kept.arrays.get('latents', np.zeros(()))
     wanted = jax.eval_shape(
@@ -106,14 +112,14 @@ def codes_of(kept: Kept, generator: Generator, params: Any) -> composition.Codes
         ),
         params,
     )
-    shapes = {name: leaf.shape[1:] for name, leaf in outcomes.arrays_of(wanted).items()}
+    shapes = {name: leaf.shape[1:] for name, leaf in evaluation.code_arrays(wanted).items()}
     if shapes != {name: array.shape for name, array in kept.arrays.items()}:
         raise ValueError(
             f"the codes are not of generator '{kept.settings['generator']}'; was it exchanged after the run?"
         )
     if not all(np.isfinite(array).all() for array in kept.arrays.values()):
         raise ValueError('the codes of a result are not finite.')
-    leaves = [kept.arrays[name][None] for name in outcomes.arrays_of(wanted)]
+    leaves = [kept.arrays[name][None] for name in evaluation.code_arrays(wanted)]
     return jax.tree.unflatten(jax.tree.structure(wanted), leaves)
 
 
@@ -121,22 +127,22 @@ def _write(folder: Path, own: tuple[Generator, Any], settings: dict, ends: list,
     """The frames between the codes of both ends, one rendered after another."""
     (generator, params), (first, second) = own, ends
     place = {'layer': settings['layer'], 'space': settings['space']}
-    end = editing.matched(first, second, space=settings['space'])
+    end = moves.match_codes(first, second, space=settings['space'])
     if options.mix is not None:
-        end = editing.mix(first, end, options.mix, composing=settings['layer'])
+        end = moves.mix_styles(first, end, options.mix, composing=settings['layer'])
 
     @jax.jit
     def render(params, first, end, share):
-        return composition.compose(generator, params, editing.morph(first, end, share, space=place['space']), **place)[
-            0
-        ]
+        return composition.compose(
+            generator, params, moves.morph_codes(first, end, share, space=place['space']), **place
+        )[0]
 
     row = []
     for share in (shares := np.linspace(0, 1, options.frames, dtype=np.float32)):
         last = np.clip(np.asarray(render(params, first, end, share)), -1, 1)
-        row.append(history.glimpse(last, None))
+        row.append(history.make_frame(last, None))
     title = 'morph' if options.mix is None else 'mix'
-    for name, content in sheets.files(title, [''], [f'{share:.2g}' for share in shares], [row]).items():
+    for name, content in strips.strip_files(title, [''], [f'{share:.2g}' for share in shares], [row]).items():
         (folder / name).write_bytes(content)
     images.write_png(folder / 'last.png', last)
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from absl import flags
 
-from mgan_jax import images, niqe, sources, streams
-from mgan_jax.errors import sentence
+from mgan_jax.data import images, sources
+from mgan_jax.metrics import niqe
+from mgan_jax.settings.errors import one_sentence
+from mgan_jax.storage import atomic, prefetch
 
 USAGE = 'python -m mgan_jax.pristine IMAGES MODEL.npz [--size=256] [--patch_size=96]'
 WORKERS, DEPTH = 2, 8
@@ -27,14 +29,14 @@ def main(arguments: list[str]) -> int:
         given = values(['pristine', *arguments])[1:]
         if len(given) != 2:
             raise ValueError(f'usage: {USAGE}')
-        found = sources.find(given[0])
-        model = niqe.fit(_pixels(found, size.value or 256), patch_size.value or 96, given[0])
-        niqe.save(given[1], model)
+        found = sources.find_images(given[0])
+        model = niqe.fit_niqe_model(_pixels(found, size.value or 256), patch_size.value or 96, given[0])
+        atomic.write_bytes(given[1], niqe.pack_niqe_model(model))
     except flags.Error as error:
-        print(f'{sentence(error)}; usage: {USAGE}', file=sys.stderr)
+        print(f'{one_sentence(error)}; usage: {USAGE}', file=sys.stderr)
         return 2
     except (OSError, ValueError) as error:
-        print(sentence(error), file=sys.stderr)
+        print(one_sentence(error), file=sys.stderr)
         return 2
     print(f'{given[1]}: patches of {model.patch_size} pixels a side, from {len(found)} images of {given[0]}')
     return 0
@@ -44,9 +46,9 @@ def _pixels(found: list[sources.Source], size: int) -> Iterator:
     """[H W 3] of each, read ahead by other threads."""
 
     def read(source: sources.Source):
-        return images.develop(sources.load(source), source.title, size).pixels
+        return images.decode_photo(sources.read_source(source), source.title, size).pixels
 
-    with contextlib.closing(streams.ahead(read, found, workers=WORKERS, depth=DEPTH)) as outcomes:
+    with contextlib.closing(prefetch.prefetch(read, found, workers=WORKERS, depth=DEPTH)) as outcomes:
         for outcome in outcomes:
             if outcome.error is not None:
                 raise outcome.error

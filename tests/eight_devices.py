@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
-from mgan_jax import losses, models, pool, presets, programs, tasks
+from mgan_jax import losses, models, tasks
+from mgan_jax.engine import programs, slots
+from mgan_jax.settings import presets
 from tests import small_runs, toy
 
 COUNT, STEPS = 20, 20
@@ -22,10 +24,10 @@ def collectives(program: str) -> list[str]:
 
 def build(generator, extractor, weights, devices, **options):
     fields = {'num_codes': 3, 'layer': 3, 'steps': STEPS}
-    settings = presets.settings('reconstruct', 'fast') | fields
+    settings = presets.preset_settings('reconstruct', 'fast') | fields
     task = tasks.reconstruct()
     objective = losses.objective(generator, task, layer=3, extractor=extractor, **options)
-    return programs.build(settings, generator, task, objective, weights, jax.local_devices()[:devices])
+    return programs.build_program(settings, generator, task, objective, weights, jax.local_devices()[:devices])
 
 
 def run(devices: int) -> dict:
@@ -35,13 +37,14 @@ def run(devices: int) -> dict:
     program = build(generator, extractor, (params, vgg), devices, **options)
     pixels = np.random.default_rng(0).uniform(-1, 1, (COUNT, 1, 16, 16, 3)).astype(np.float32)
     entries = [
-        pool.Entry(number, programs.Start(np.array([number], np.uint32), image)) for number, image in enumerate(pixels)
+        slots.SlotEntry(number, programs.ProgramInput(np.array([number], np.uint32), image))
+        for number, image in enumerate(pixels)
     ]
-    before, done = pool._replace._cache_size(), {}
-    for turn in pool.run(program, entries, devices, pool.Rules(STEPS, tolerance=0.05)):
+    before, done = slots._replace._cache_size(), {}
+    for turn in slots.run_slots(program, entries, devices, slots.StoppingRules(STEPS, tolerance=0.05)):
         done |= {image.item: image for image in turn.images if image.finished}
     parts = [program.begin, program.step.update, program.finish]
-    compiled = [part._cache_size() for part in parts] + [pool._replace._cache_size() - before]
+    compiled = [part._cache_size() for part in parts] + [slots._replace._cache_size() - before]
     return {
         'images': [digest(done[number]) for number in range(COUNT)],
         'active': len(turn.images),
@@ -49,7 +52,7 @@ def run(devices: int) -> dict:
     }
 
 
-def digest(image: pool.Image) -> str:
+def digest(image: slots.SlotImage) -> str:
     kept = (image.codes, image.output, image.loss, image.steps)
     return hashlib.sha256(b''.join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(kept))).hexdigest()
 
@@ -58,7 +61,7 @@ def demo_step() -> str:
     """The compiled step of the demo."""
     (generator, params), (extractor, vgg) = models.load('demo'), models.load('demo-extractor')
     program = build(generator, extractor, (params, vgg), 8, extractor_size=64)
-    start = programs.Start(np.arange(8, dtype=np.uint32), np.zeros((8, 64, 64, 3), np.float32))
+    start = programs.ProgramInput(np.arange(8, dtype=np.uint32), np.zeros((8, 64, 64, 3), np.float32))
     state, target = jax.eval_shape(program.begin, start, *program.shared)
     return program.step.update.lower(state, target, *program.shared).compile().as_text()
 

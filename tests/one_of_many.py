@@ -11,11 +11,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from mgan_jax import hosts
+from mgan_jax.run import processes
 
 
 def main(join: str, count: str, seconds: str, folder: str) -> None:
-    share = hosts.join(**json.loads(join))
+    share = processes.join_processes(**json.loads(join))
     for number in range(int(count))[share.index :: share.count]:
         time.sleep(number * float(seconds))
         (Path(folder) / f'{number}').write_text(f'{jnp.square(number)} by {share.index}')

@@ -10,7 +10,8 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 from PIL import Image
 
-from mgan_jax import boundaries, invert, models
+from mgan_jax import invert, models
+from mgan_jax.editing import boundaries
 from mgan_jax.models import lpips, pggan, vgg
 from tests.toy import draw_weights
 
@@ -45,15 +46,15 @@ def make_folder(folder):
     shape = {'resolution': SIDE, 'latent_dim': 8, 'fmaps_base': 128, 'fmaps_max': 16}
     for name, channels in (('generator', 3), ('grey', 1), ('broken', 3)):
         configuration = shape | {'image_channels': channels}
-        params = draw_weights(pggan.build(**configuration).init, seed=0)
+        params = draw_weights(pggan.build_pggan(**configuration).init, seed=0)
         if name == 'broken':
             params = jax.tree.map(lambda x: x * jnp.nan, params)
         models.save(folder / name, 'pggan', configuration, params)
     small = {'depths': [1, 1], 'channels': [4, 4]}
-    models.save(folder / 'extractor', 'vgg', small, draw_weights(vgg.build(**small).init, seed=1))
+    models.save(folder / 'extractor', 'vgg', small, draw_weights(vgg.build_vgg(**small).init, seed=1))
     for name, channels in (('heads', [4, 4]), ('other_heads', [4, 5])):
         configuration = {'layers': ['relu1_1', 'relu2_1'], 'channels': channels}
-        models.save(folder / name, 'lpips', configuration, lpips.build(**configuration).init(jax.random.key(2)))
+        models.save(folder / name, 'lpips', configuration, lpips.build_lpips(**configuration).init(jax.random.key(2)))
     (folder / 'photos').mkdir()
     for number in range(5):
         photo(number).save(folder / 'photos' / f'photo{number}.png')
@@ -69,7 +70,7 @@ def photo(seed, size=(SIDE, SIDE), low=60, high=200):
 def boundary(folder, size=8, seed=0):
     """The path of a random boundary for codes of so many numbers."""
     path = folder / f'boundary{seed}.npy'
-    boundaries.save(path, np.random.default_rng(seed).standard_normal(size))
+    boundaries.save_boundary(path, np.random.default_rng(seed).standard_normal(size))
     return str(path)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgan_jax import analyze, measuring
+from mgan_jax import analyze
+from mgan_jax.analysis import measurements
 from tests import small_runs
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
@@ -110,7 +111,7 @@ def test_each_generator_has_a_row_of_measurements(folder, out):
 
 def test_more_images_are_added_to_what_is_known(folder, out):
     def known():
-        return {path: path.stat().st_mtime_ns for path in (out / measuring.FOLDER).rglob('*.*')}
+        return {path: path.stat().st_mtime_ns for path in (out / measurements.FOLDER).rglob('*.*')}
 
     before, rows = known(), table(out / 'measurements.csv')
     assert analyze.main(command(folder, out, analyses='codes_layers', count=4)) == 0
@@ -164,7 +165,7 @@ def test_interrupted(folder, parts, tmp_path, capsys, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt  # as SIGINT does, unless the shell that started the tests ignores it
 
-    monkeypatch.setattr(measuring, 'measure', interrupt)
+    monkeypatch.setattr(measurements, 'measure_inversions', interrupt)
     assert analyze.main(command(folder, tmp_path / 'out')) == 130
     assert 'interrupted; what was measured is kept' in capsys.readouterr().err
 

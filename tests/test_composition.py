@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from mgan_jax import composition, models
+from mgan_jax import composition, models, optimizers
 from mgan_jax.models import pggan, stylegan, stylegan2
 from tests import toy
 from tests.references import relative_error
@@ -24,7 +24,7 @@ def draw(*shape, seed=0):
 
 @pytest.fixture(scope='module')
 def small():
-    generator = pggan.build(16, 8, 128, 16)
+    generator = pggan.build_pggan(16, 8, 128, 16)
     return generator, draw_weights(generator.init)
 
 
@@ -171,7 +171,7 @@ def test_a_wrong_number_of_keys():
 @pytest.mark.parametrize('rates', [(0.5, 0.0), (0.0, 0.25), (0.5, 0.25)])
 def test_two_learning_rates(tail, rates):
     codes = composition.Codes(jnp.zeros((2, 3, 4)), {'x': jnp.zeros((2, 3, 5)), 'rgb': jnp.zeros((2, 3, 2))}, tail)
-    optimizer = composition.split_optimizer(*map(optax.sgd, rates))
+    optimizer = optimizers.split_optimizer(*map(optax.sgd, rates))
     change, _ = optimizer.update(jax.tree.map(jnp.ones_like, codes), optimizer.init(codes), codes)
     np.testing.assert_array_equal(change.latents, -rates[0])
     for leaf in jax.tree.leaves(change.alpha):
@@ -185,7 +185,7 @@ def test_two_learning_rates(tail, rates):
 @pytest.mark.parametrize('rest, expected', [(optax.sgd(2.0), -2.0), (None, -0.5)])
 def test_tail_and_noise_may_have_an_optimiser_of_their_own(rest, expected):
     codes = composition.Codes(jnp.zeros((2, 3, 4)), jnp.zeros((2, 3, 5)), jnp.zeros((2, 1, 4)), (jnp.zeros((2, 4, 4)),))
-    optimizer = composition.split_optimizer(optax.sgd(0.5), optax.sgd(0.25), rest)
+    optimizer = optimizers.split_optimizer(optax.sgd(0.5), optax.sgd(0.25), rest)
     change, _ = optimizer.update(jax.tree.map(jnp.ones_like, codes), optimizer.init(codes), codes)
     np.testing.assert_array_equal(change.latents, -0.5)
     np.testing.assert_array_equal(change.alpha, -0.25)
@@ -196,7 +196,9 @@ def test_tail_and_noise_may_have_an_optimiser_of_their_own(rest, expected):
 STYLES = {'resolution': 16, 'latent_dim': 6, 'style_dim': 8, 'fmaps_base': 128, 'fmaps_max': 12, 'mapping_layers': 2}
 
 
-@pytest.fixture(scope='module', params=[stylegan.build, stylegan2.build], ids=['stylegan', 'stylegan2'])
+@pytest.fixture(
+    scope='module', params=[stylegan.build_stylegan, stylegan2.build_stylegan2], ids=['stylegan', 'stylegan2']
+)
 def styled(request):
     generator = request.param(**STYLES)
     return generator, toy.draw_weights(generator.init, seed=5)

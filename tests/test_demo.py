@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import mgan_jax
-from mgan_jax import images, invert, metrics, models, restoration, sources, tasks
+from mgan_jax import invert, metrics, models, tasks
+from mgan_jax.data import images, sources
 from mgan_jax.demo import gan, landscape, scenes, train
+from mgan_jax.run import jobs
 
 DEMO = Path(mgan_jax.__file__).parent / 'demo'
 
@@ -38,26 +40,26 @@ def test_samples_fill_the_range_of_images(samples):
 
 def test_samples_are_varied(samples):
     """They differ from their mean image about as much as scenes do."""
-    drawn = gan.to_network(scenes.batch(train.HELD_OUT_SEED, 0, 256).images, 64)
+    drawn = gan.to_network(scenes.draw_batch(train.HELD_OUT_SEED, 0, 256).images, 64)
     assert samples.var(axis=0).mean() > 0.75 * drawn.var(axis=0).mean()
 
 
 def test_no_sample_is_a_copy_of_a_held_out_scene(samples):
-    drawn = gan.to_network(scenes.batch(train.HELD_OUT_SEED, 0, 256).images, 64)
+    drawn = gan.to_network(scenes.draw_batch(train.HELD_OUT_SEED, 0, 256).images, 64)
     nearest = min(float(np.mean(np.square(drawn - sample), axis=(1, 2, 3)).min()) for sample in samples)
     assert 10 * np.log10(4 / nearest) < 25
 
 
 def test_a_scenes_own_code_looks_like_it():
     generator, params = models.load('demo')
-    batch = scenes.batch(train.HELD_OUT_SEED, 300, 128)
+    batch = scenes.draw_batch(train.HELD_OUT_SEED, 300, 128)
     made = jnp.clip(jax.jit(generator.generate)(params, batch.latents), -1, 1)
     assert metrics.psnr(made, gan.to_network(batch.images, 64)).mean() > 23.5
 
 
 def test_extractor_tells_the_attributes():
     extractor, params = models.load('demo-extractor')
-    batch = scenes.batch(train.HELD_OUT_SEED, 300, 64)
+    batch = scenes.draw_batch(train.HELD_OUT_SEED, 300, 64)
     told = np.asarray(jax.jit(extractor.attributes)(params, gan.to_network(batch.images, 64)))
     assert extractor.attribute_names == landscape.ATTRIBUTES
     assert np.abs(told - batch.attributes).mean() < 0.1
@@ -66,11 +68,11 @@ def test_extractor_tells_the_attributes():
 
 
 def test_bundled_images_are_held_out_scenes():
-    found = sources.find('bundled', restoration.BUNDLED)
-    expected = scenes.batch(train.HELD_OUT_SEED, 0, train.NUM_BUNDLED).images
+    found = sources.find_images('bundled', jobs.BUNDLED)
+    expected = scenes.draw_batch(train.HELD_OUT_SEED, 0, train.NUM_BUNDLED).images
     assert len(found) == train.NUM_BUNDLED
     for source, pixels in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(images.to_uint8(images.read(source.path).pixels), pixels)
+        np.testing.assert_array_equal(images.to_uint8(images.read_image(source.path).pixels), pixels)
 
 
 def test_super_resolution_of_a_bundled_scene(tmp_path, capsys):
@@ -82,7 +84,9 @@ def test_super_resolution_of_a_bundled_scene(tmp_path, capsys):
     ]
     assert invert.main([*arguments, '--config.steps=40']) == 0
     assert '1 of 1 images done' in capsys.readouterr().out
-    result, observation = (images.read(tmp_path / 'out' / 'scene0' / f'{name}.png') for name in ('result', 'input'))
+    result, observation = (
+        images.read_image(tmp_path / 'out' / 'scene0' / f'{name}.png') for name in ('result', 'input')
+    )
     shrunk = tasks.super_resolve(4).degrade(jnp.asarray(result.pixels)[None])
     assert metrics.psnr(shrunk, observation.pixels[None])[0] > 24
 
@@ -92,7 +96,7 @@ def test_encoder_inverts_samples_and_scenes():
     (generator, params), (encoder, own) = models.load('demo'), models.load('demo-encoder')
     render = jax.jit(lambda z: jnp.clip(generator.generate(params, z), -1, 1))
     samples = render(jax.random.normal(jax.random.key(11), (64, generator.latent_dim)))
-    drawn = jnp.asarray(gan.to_network(scenes.batch(train.HELD_OUT_SEED, 300, 64).images, 64))
+    drawn = jnp.asarray(gan.to_network(scenes.draw_batch(train.HELD_OUT_SEED, 300, 64).images, 64))
     mean = render(jnp.full((64, generator.latent_dim), 1e-3))  # of length 0 it would be divided by 0
     for inputs, least in ((samples, 12), (drawn, 9)):
         told = metrics.psnr(render(encoder(own, inputs)), inputs).mean()

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from mgan_jax import composition, images, inversion, losses, metrics, models, restoration, sources, tasks
+from mgan_jax import composition, inversion, losses, metrics, models, optimizers, tasks
+from mgan_jax.data import images, sources
+from mgan_jax.run import jobs
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 
@@ -18,9 +20,9 @@ STEPS = 12
 def invert():
     """invert(dtype, **options of the networks) -> (state, trace, PSNR [B] with the whole scenes)."""
     generator = models.load('demo')[0]
-    paths = [source.path for source in sources.find('bundled', restoration.BUNDLED)][:2]
-    scenes = jnp.stack([jnp.asarray(images.read(path, generator.image_size).pixels) for path in paths])
-    task, optimizer = tasks.super_resolve(4), composition.split_optimizer(optax.adam(0.1), optax.adam(0.01))
+    paths = [source.path for source in sources.find_images('bundled', jobs.BUNDLED)][:2]
+    scenes = jnp.stack([jnp.asarray(images.read_image(path, generator.image_size).pixels) for path in paths])
+    task, optimizer = tasks.super_resolve(4), optimizers.split_optimizer(optax.adam(0.1), optax.adam(0.01))
 
     @functools.cache
     def run(dtype, **options):

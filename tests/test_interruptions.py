@@ -12,7 +12,9 @@ import jax
 import pytest
 
 from benchmarks.interruptions import at, disturbed, killed, while_writing, wrong
-from mgan_jax import invert, journal, pool
+from mgan_jax import invert
+from mgan_jax.engine import slots
+from mgan_jax.run import events
 from tests.small_runs import ROOT, arguments, folders, photo, refused
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
@@ -82,7 +84,7 @@ def test_what_is_wrong_is_seen(expected, tmp_path):
     (tmp_path / '.run' / '0-of-1' / 'partial' / '.photo2.0123.partial').mkdir()
     table = tmp_path / 'metrics.csv'
     table.write_text(table.read_text().replace('photo3', 'photo4'))
-    log = tmp_path / '.run' / '0-of-1' / journal.LOG
+    log = tmp_path / '.run' / '0-of-1' / events.LOG
     log.write_bytes(log.read_bytes() + b'{"event": "done", "name": "photo4"}\n')
     assert wrong(tmp_path, expected) == [
         'photo0 is not in both',
@@ -140,7 +142,7 @@ def test_a_folder_belongs_to_one_run_until_its_process_ends(folder, command, tmp
 
 def after(monkeypatch, count, action):
     """Does `action` after `count` turns."""
-    inner = pool.run
+    inner = slots.run_slots
 
     def watched(*given, **options):
         for number, turn in enumerate(inner(*given, **options)):
@@ -148,7 +150,7 @@ def after(monkeypatch, count, action):
                 action()
             yield turn
 
-    monkeypatch.setattr(pool, 'run', watched)
+    monkeypatch.setattr(slots, 'run_slots', watched)
 
 
 def require_one_sentence(capsys):
@@ -273,7 +275,7 @@ def test_checkpoints_of_other_releases(folder, undisturbed, tmp_path, capsys, ch
 
 def steps_done(folder, out, monkeypatch, count=10**9, action=lambda: None, code=0, **fields):
     """Steps of a run that does `action` after `count` turns, of all images together."""
-    turns, inner = [], pool.run
+    turns, inner = [], slots.run_slots
 
     def watched(*given, **options):
         for turn in inner(*given, **options):
@@ -283,7 +285,7 @@ def steps_done(folder, out, monkeypatch, count=10**9, action=lambda: None, code=
             yield turn
 
     with monkeypatch.context() as patch:
-        patch.setattr(pool, 'run', watched)
+        patch.setattr(slots, 'run_slots', watched)
         assert invert.main(words(folder, out, **fields)) == code
     return sum(turns)
 
@@ -336,10 +338,11 @@ def test_a_run_that_is_stopped_is_not_over_though_images_failed(folder, tmp_path
 
 
 def test_a_row_that_could_not_be_written_whole_breaks_no_table(folder, tmp_path, monkeypatch):
-    from mgan_jax import results, stores
+    from mgan_jax.results import records
+    from mgan_jax.storage import stores
 
-    with stores.opened(str(tmp_path), 0, 2) as store:
-        rows = results.rows(store)
+    with stores.open_store(str(tmp_path), 0, 2) as store:
+        rows = records.open_rows(store)
         rows.add(0, {'name': 'a', 'status': 'done'})
         resource = pytest.importorskip('resource')
         limit = (store.work / 'rows.jsonl').stat().st_size + 10
@@ -351,4 +354,4 @@ def test_a_row_that_could_not_be_written_whole_breaks_no_table(folder, tmp_path,
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         rows.finish()
-        assert [row['name'] for row in results.write_table(store)] == ['a']
+        assert [row['name'] for row in records.write_table(store)] == ['a']

@@ -5,7 +5,7 @@ import optax
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from mgan_jax import composition, inversion, losses, tasks
+from mgan_jax import composition, execution, inversion, losses, tasks
 from tests import toy
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
@@ -139,7 +139,7 @@ def test_images_over_two_devices_need_no_collective():
     arguments = step.prepare(jax.device_put(target, by_image), jax.device_put(params, everywhere), None)
     program = step.update.lower(sharded, *arguments).compile().as_text()
     assert not [name for name in ('all-reduce', 'all-gather', 'all-to-all', 'collective-permute') if name in program]
-    apart, _ = inversion.advance(step, sharded, *arguments, num_steps=5)
+    apart, _ = execution.repeat_step(step, sharded, *arguments, num_steps=5)
     again = inversion.init(codes, optimizer)  # the first state may share its memory with the sharded one, which is gone
     together, _ = inversion.run(step, again, target, params, None, num_steps=5)
     np.testing.assert_allclose(apart.best_loss, together.best_loss, rtol=1e-5)
@@ -244,7 +244,7 @@ def test_two_runs_are_one_long_run():
     state, first = inversion.run(step, inversion.init(jnp.zeros((3, 2)), CLIPPED), TARGET, num_steps=4)
     state, second = inversion.run(step, state, TARGET, num_steps=5)
     assert_trees_equal(state, whole)
-    np.testing.assert_array_equal(jnp.concatenate([first['loss'], second['loss']]), trace['loss'])
+    np.testing.assert_array_equal(jnp.concatenate([first, second]), trace['loss'])
     assert state.step.tolist() == [9, 9, 9]
 
 
@@ -262,12 +262,12 @@ def test_an_objective_is_prepared_once_for_all_steps():
     optimizer = optax.sgd(0.1)
     step = inversion.make_step(losses.Objective(prepare, evaluate), optimizer)
     arguments = step.prepare(TARGET, jnp.float32(2.0))
-    state, first = inversion.advance(step, inversion.init(jnp.zeros((3, 2)), optimizer), *arguments, num_steps=3)
-    state, second = inversion.advance(step, state, *arguments, num_steps=20)
+    state, first = execution.repeat_step(step, inversion.init(jnp.zeros((3, 2)), optimizer), *arguments, num_steps=3)
+    state, second = execution.repeat_step(step, state, *arguments, num_steps=20)
     assert calls == ['prepare', 'evaluate']
     np.testing.assert_allclose(state.best_codes, np.square(TARGET), rtol=1e-3)
     _, whole = minimise(losses.Objective(prepare, evaluate), optimizer, jnp.zeros((3, 2)), TARGET, 2.0, num_steps=23)
-    np.testing.assert_allclose(np.concatenate([first['loss'], second['loss']]), whole['loss'], rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate([first, second]), whole['loss'], rtol=1e-6)
 
 
 def test_a_step_reuses_the_memory_of_its_state():
@@ -338,4 +338,4 @@ def test_hundreds_of_steps_compile_one_program(caplog):
 def test_no_step_of_a_run_that_goes_on(num_steps):
     step = inversion.make_step(quadratic, optax.sgd(0.1))
     with pytest.raises(ValueError, match=f'^num_steps is {num_steps}; at least one step is needed.$'):
-        inversion.advance(step, inversion.init(jnp.zeros((3, 2)), optax.sgd(0.1)), TARGET, num_steps=num_steps)
+        execution.repeat_step(step, inversion.init(jnp.zeros((3, 2)), optax.sgd(0.1)), TARGET, num_steps=num_steps)

@@ -13,14 +13,14 @@ import optax
 import pytest
 
 from converters.convert import convert
-from mgan_jax import composition, inversion, losses, models, tasks
+from mgan_jax import composition, inversion, losses, models, optimizers, tasks
 from mgan_jax.models import vgg
 from tests.references import DATA, relative_error, stored, vgg16_params
 
 REFERENCE = stored('inversion_pggan_res32_layer4_codes5_sgd')
 CODES, LAYER, STARTS = 5, 4, 4
 # The released code divides the sum by N: in a plain sum alpha and its learning rate are smaller, by N and N^2.
-OPTIMIZER = composition.split_optimizer(optax.sgd(1.0), optax.sgd(1.0 / CODES**2))
+OPTIMIZER = optimizers.split_optimizer(optax.sgd(1.0), optax.sgd(1.0 / CODES**2))
 TASKS = {
     'reconstruct': tasks.reconstruct(),
     'colorize': tasks.colorize(),
@@ -49,7 +49,7 @@ def name(request):
 
 @pytest.fixture(scope='module')
 def step(generator, name):
-    objective = losses.objective(generator[0], TASKS[name], layer=LAYER, extractor=vgg.build(), extractor_size=64)
+    objective = losses.objective(generator[0], TASKS[name], layer=LAYER, extractor=vgg.build_vgg(), extractor_size=64)
     return inversion.make_step(objective, OPTIMIZER)
 
 

@@ -11,7 +11,8 @@ import time
 import pytest
 from PIL import Image
 
-from mgan_jax import invert, presets
+from mgan_jax import invert
+from mgan_jax.settings import presets
 from tests.small_runs import FILES, ROOT, SIDE, arguments, folders, refused
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
@@ -175,7 +176,7 @@ def test_own_configuration(folder, tmp_path):
     ]
     settings = invert.read_settings(command)
     changed = {'steps': 7, 'layer': 2, 'mask': 'random:0.5', 'composite': False}
-    assert settings == presets.settings('denoise', 'fast') | changed
+    assert settings == presets.preset_settings('denoise', 'fast') | changed
 
 
 def test_help(capsys):

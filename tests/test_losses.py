@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from mgan_jax import composition, inversion, losses, perceptual, tasks
-from mgan_jax.models import lpips
+from mgan_jax import composition, inversion, losses, tasks
+from mgan_jax.models import lpips, perceptual
 from mgan_jax.models.extractor import Extractor
 from tests.references import lpips as reference_lpips
 
@@ -152,7 +152,7 @@ def toy_lpips():
         stages=('second',),
     )
     heads = {'second': jnp.arange(7.0)}
-    return perceptual.lpips(extractor, lpips.build(['second'], [7])), (VGG, heads), calls
+    return perceptual.lpips_distance(extractor, lpips.build_lpips(['second'], [7])), (VGG, heads), calls
 
 
 def test_lpips_as_the_perceptual_term():

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgan_jax import commands, composition, editing, images, models, morph, networks, outcomes, presets, restoration
+from mgan_jax import composition, models, morph
+from mgan_jax.data import images
+from mgan_jax.editing import moves
+from mgan_jax.engine import networks
 from mgan_jax.models import pggan, stylegan2
+from mgan_jax.results import evaluation
+from mgan_jax.run import jobs
+from mgan_jax.settings import command_line, presets
 from tests import toy
 from tests.small_runs import SIDE, photo, pixels
 
@@ -26,7 +32,9 @@ def draw(seed, leaf):
 
 def keep(root, name, generator, params, **fields):
     """A result as a run leaves it: -> its folder."""
-    settings = presets.settings('reconstruct', 'fast') | {'generator': str(root / 'generator'), 'layer': LAYER} | fields
+    settings = (
+        presets.preset_settings('reconstruct', 'fast') | {'generator': str(root / 'generator'), 'layer': LAYER} | fields
+    )
     (root / 'run' / name).mkdir(parents=True, exist_ok=True)
     (root / 'run' / 'config.json').write_text(json.dumps({'config': settings}))
     key = jax.random.key(len(name))
@@ -34,7 +42,7 @@ def keep(root, name, generator, params, **fields):
         key, generator, params, batch=1, num_codes=2, layer=LAYER, space=settings['space'], noise=settings['noise']
     )
     codes = jax.tree.map(lambda leaf: np.asarray(leaf[0] + 0.3 * draw(len(name), leaf[0])), made)
-    np.savez(root / 'run' / name / 'latents.npz', **outcomes.arrays_of(codes))
+    np.savez(root / 'run' / name / 'latents.npz', **evaluation.code_arrays(codes))
     return root / 'run' / name
 
 
@@ -42,7 +50,7 @@ def keep(root, name, generator, params, **fields):
 def own(tmp_path_factory):
     """(folder, generator, params) with the results run/a and run/bb."""
     root = tmp_path_factory.mktemp('morph')
-    generator = pggan.build(**SHAPE)
+    generator = pggan.build_pggan(**SHAPE)
     params = toy.draw_weights(generator.init)
     models.save(root / 'generator', 'pggan', SHAPE, params)
     for name in ('a', 'bb'):
@@ -53,7 +61,7 @@ def own(tmp_path_factory):
 @pytest.fixture(scope='module')
 def styled(tmp_path_factory):
     root = tmp_path_factory.mktemp('styled')
-    generator = stylegan2.build(**STYLED)
+    generator = stylegan2.build_stylegan2(**STYLED)
     params = toy.draw_weights(generator.init)
     models.save(root / 'generator', 'stylegan2', STYLED, params)
     for name in ('a', 'bb'):
@@ -75,11 +83,11 @@ def test_a_morph_ends_at_the_other_result(own, tmp_path, capsys):
         'last.png',
     }
     first, second = (
-        morph.codes_of(morph.read(root / 'run' / name), generator, params) for name in ('a', 'bb')
+        morph.result_codes(morph.read_result(root / 'run' / name), generator, params) for name in ('a', 'bb')
     )  # fmt: skip
     image = composition.compose(generator, params, second, layer=LAYER)[0]
     np.testing.assert_allclose(pixels(tmp_path / 'out' / 'last.png'), images.to_uint8(image), atol=1)
-    half = editing.morph(first, editing.matched(first, second), 0.5)
+    half = moves.morph_codes(first, moves.match_codes(first, second), 0.5)
     wanted = [composition.compose(generator, params, codes, layer=LAYER)[0] for codes in (first, half, second)]
     with Image.open(tmp_path / 'out' / 'morph.png') as strip:
         tiles = np.asarray(strip)[-SIDE:, -3 * SIDE :].reshape(SIDE, 3, SIDE, 3).astype(float)
@@ -91,10 +99,10 @@ def test_a_mix_ends_at_mixed_styles(styled, tmp_path):
     root, generator, params = styled
     assert run(root, tmp_path / 'out', '--frames=2', '--mix=2') == 0
     first, second = (
-        morph.codes_of(morph.read(root / 'run' / name), generator, params) for name in ('a', 'bb')
+        morph.result_codes(morph.read_result(root / 'run' / name), generator, params) for name in ('a', 'bb')
     )  # fmt: skip
     assert first.noise is not None and first.tail.shape == (1, 3, 6)
-    mixed = editing.mix(first, editing.matched(first, second, space='w+'), 2, composing=LAYER)
+    mixed = moves.mix_styles(first, moves.match_codes(first, second, space='w+'), 2, composing=LAYER)
     image = composition.compose(generator, params, mixed, layer=LAYER, space='w+')[0]
     np.testing.assert_allclose(pixels(tmp_path / 'out' / 'last.png'), images.to_uint8(image), atol=1)
     assert (tmp_path / 'out' / 'mix.png').is_file() and (tmp_path / 'out' / 'mix.webp').is_file()
@@ -111,10 +119,10 @@ def test_results_of_a_run_are_read(own, tmp_path):
         'generator': str(root / 'generator'),
     }
     small = {'layer': LAYER, 'num_codes': 2, 'steps': 2, 'perceptual': 0.0}
-    restoration.run(presets.settings('reconstruct', 'fast') | own_fields | small)
-    kept = morph.read(tmp_path / 'out' / 'one')
+    jobs.run_job(presets.preset_settings('reconstruct', 'fast') | own_fields | small)
+    kept = morph.read_result(tmp_path / 'out' / 'one')
     generator, params = networks.load_generator(kept.settings)
-    image = composition.compose(generator, params, morph.codes_of(kept, generator, params), layer=LAYER)[0]
+    image = composition.compose(generator, params, morph.result_codes(kept, generator, params), layer=LAYER)[0]
     np.testing.assert_allclose(pixels(tmp_path / 'out' / 'one' / 'inversion.png'), images.to_uint8(image), atol=1)
 
 
@@ -156,7 +164,7 @@ def bomb(run):
         (lambda run: change(run, layer=5), 'the codes are not of generator'),
         (lambda run: change(run, layer=9), 'layer 9 is given, but this generator has the layers 1 to 6'),
         (lambda run: change(run, generator='none'), 'there is no model directory'),
-        (lambda run: change(run, generator=commands.OWN), "with a generator of the caller's own"),
+        (lambda run: change(run, generator=command_line.OWN_GENERATOR), "with a generator of the caller's own"),
         (lambda run: spoil(run, latents=np.zeros((2, 7), np.float32)), 'the codes are not of generator'),
         (lambda run: spoil(run, latents=np.float32(1)), 'the codes are not of generator'),
         (lambda run: spoil(run, latents=np.full((2, 8), np.nan)), 'the codes of a result are not finite'),

@@ -10,7 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from mgan_jax import composition, inversion, losses, models, presets, restoration, tasks
+from mgan_jax import composition, inversion, losses, models, optimizers, tasks
+from mgan_jax.run import jobs
+from mgan_jax.settings import presets
 from tests.small_runs import boundary, photo
 
 PAGE = Path(__file__).parent.parent / 'docs' / 'own_generator.md'
@@ -96,7 +98,7 @@ TASKS = {
 def test_every_task_lowers_its_loss(page, name):
     generator, params, task = page[0]['generator'], page[0]['params'], TASKS[name]
     target = jnp.asarray(np.asarray(photo(3, (32, 32)), np.float32) / 127.5 - 1)[None]
-    optimizer = composition.split_optimizer(optax.adam(0.05), optax.adam(0.05))
+    optimizer = optimizers.split_optimizer(optax.adam(0.05), optax.adam(0.05))
     codes = composition.init(jax.random.key(0), generator, params, batch=1, num_codes=3, layer=2)
     step = inversion.make_step(losses.objective(generator, task, layer=2, perceptual=0.0), optimizer)
     observation = task.degrade(target)
@@ -109,11 +111,11 @@ def test_every_task_lowers_its_loss(page, name):
 @pytest.mark.parametrize('task', presets.TASKS)
 def test_every_task_runs_from_files_into_files(page, task, tmp_path):
     names, folder = page
-    settings = presets.settings(task, 'fast') | {'images': str(folder / 'photos'), 'out': str(tmp_path / 'out')}
+    settings = presets.preset_settings(task, 'fast') | {'images': str(folder / 'photos'), 'out': str(tmp_path / 'out')}
     settings |= {'layer': 2, 'num_codes': 2, 'steps': 2, 'perceptual': 0.0}
     settings |= {'factor': 4} if task == 'super_resolve' else {}
     settings |= {'attribute': boundary(tmp_path, 6), 'frames': 2} if task == 'edit' else {}
-    rows = restoration.run(settings, own=(names['generator'], names['params']))
+    rows = jobs.run_job(settings, own=(names['generator'], names['params']))
     assert [row['status'] for row in rows] == ['done']
 
 

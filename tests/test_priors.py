@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from mgan_jax import composition, invert, presets, priors
+from mgan_jax import composition, invert, priors
 from mgan_jax.models import stylegan2
+from mgan_jax.settings import presets
 from tests import toy
 from tests.small_runs import SIDE, arguments, contents, folders, refused, table
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
 
 
 def settings_of(**fields):
-    return presets.settings('reconstruct', 'fast') | {'num_codes': 3, 'layer': 3} | fields
+    return presets.preset_settings('reconstruct', 'fast') | {'num_codes': 3, 'layer': 3} | fields
 
 
 def keys(count):
@@ -21,7 +22,9 @@ def keys(count):
 
 
 def styled():
-    generator = stylegan2.build(resolution=8, latent_dim=8, style_dim=8, mapping_layers=1, fmaps_base=64, fmaps_max=8)
+    generator = stylegan2.build_stylegan2(
+        resolution=8, latent_dim=8, style_dim=8, mapping_layers=1, fmaps_base=64, fmaps_max=8
+    )
     return generator, toy.draw_weights(generator.init)
 
 
@@ -32,7 +35,7 @@ def styled():
 def test_feature_maps_start_as_several_codes_do(network, space, tail):
     generator, params = network()
     settings = settings_of(space=space, tail=tail)
-    several, maps = priors.multi_code(settings, generator), priors.feature_map(settings, generator)
+    several, maps = priors.multi_code_prior(settings, generator), priors.feature_map_prior(settings, generator)
     codes, free = (jax.jit(prior.init)(keys(2), params) for prior in (several, maps))
     expected = jax.jit(lambda params, codes: composition.compose(generator, params, codes, layer=3, space=space))(
         params, codes
@@ -46,13 +49,13 @@ def test_feature_maps_start_as_several_codes_do(network, space, tail):
 def test_feature_maps_begin_where_codes_are_to_begin():
     generator, params = toy.generator()
     z = np.random.default_rng(0).standard_normal((1, 1, 8)).astype(np.float32)
-    maps = priors.feature_map(settings_of(num_codes=1), generator)
+    maps = priors.feature_map_prior(settings_of(num_codes=1), generator)
     free = maps.init(keys(1), params, composition.Codes(z, None))
     np.testing.assert_allclose(free.features, generator.features(params, z[0], 3), atol=1e-5)
 
 
 def test_the_deep_image_prior_needs_no_weights():
-    prior = priors.of(settings_of(prior='dip', dip_channels=4), toy.generator()[0])
+    prior = priors.make_prior(settings_of(prior='dip', dip_channels=4), toy.generator()[0])
     images = jax.eval_shape(lambda keys: prior.compose(None, prior.init(keys, None)), keys(2))
     assert images.shape == (2, 16, 16, 3)
 
@@ -61,7 +64,9 @@ def test_the_deep_image_prior_needs_no_weights():
 def test_rates_are_the_size_of_the_first_step(prior, rate):
     generator, params = toy.generator()
     for optimizer in ('whitening', 'sgd'):
-        chosen = priors.of(settings_of(prior=prior, optimizer=optimizer, dip_channels=2, **{rate: 0.03}), generator)
+        chosen = priors.make_prior(
+            settings_of(prior=prior, optimizer=optimizer, dip_channels=2, **{rate: 0.03}), generator
+        )
         shapes = jax.eval_shape(chosen.init, keys(1), params)
         own = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), shapes)
 
@@ -76,7 +81,7 @@ def test_rates_are_the_size_of_the_first_step(prior, rate):
 
 def test_a_prior_that_there_is_not():
     with pytest.raises(ValueError, match="prior 'gan' is given; multi-code, feature-map or dip"):
-        priors.of(settings_of(prior='gan'), toy.generator()[0])
+        priors.make_prior(settings_of(prior='gan'), toy.generator()[0])
 
 
 @pytest.mark.parametrize('prior, name', [('feature-map', 'features'), ('dip', 'weights_kernel')])

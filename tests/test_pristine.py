@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from mgan_jax import images, niqe, pristine
+from mgan_jax import pristine
+from mgan_jax.data import images
+from mgan_jax.metrics import niqe
+from mgan_jax.results import evaluation
 from tests.test_niqe import photo
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
@@ -22,8 +25,10 @@ def test_model_of_a_folder(photos, tmp_path, capsys):
     path = tmp_path / 'model.npz'
     assert pristine.main([str(photos), str(path), '--size=64', '--patch_size=8']) == 0
     assert 'patches of 8 pixels a side, from 12 images' in capsys.readouterr().out
-    read = [images.read(photos / f'{seed}.png', 64).pixels for seed in (0, 1, 10, 11, *range(2, 10))]  # sorted by name
-    expected, found = niqe.fit(read, 8), niqe.load(path)
+    read = [
+        images.read_image(photos / f'{seed}.png', 64).pixels for seed in (0, 1, 10, 11, *range(2, 10))
+    ]  # sorted by name
+    expected, found = niqe.fit_niqe_model(read, 8), evaluation.read_niqe_model(str(path))
     assert found.patch_size == 8 and found.source == str(photos)
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-6)
     np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-5, atol=1e-9)

@@ -23,11 +23,11 @@ def draw_weights(init, seed=0):
 
 def generator(**changes):
     """(generator, params) of a 16-pixel PGGAN with 6 layers."""
-    network = pggan.build(**(GENERATOR_CONFIGURATION | changes))
+    network = pggan.build_pggan(**(GENERATOR_CONFIGURATION | changes))
     return network, draw_weights(network.init, seed=3)
 
 
 def extractor():
     """(extractor, params) with relu1_1 and relu2_1."""
-    network = vgg.build(**EXTRACTOR_CONFIGURATION)
+    network = vgg.build_vgg(**EXTRACTOR_CONFIGURATION)
     return network, draw_weights(network.init, seed=4)

@@ -219,7 +219,7 @@ def _house(brush, scene):
         _tower(brush, scene, x + half + 0.02, base, wall, roof, glow)
 
 
-def draw(scene: Scene, size: int = 64) -> np.ndarray:
+def draw_scene(scene: Scene, size: int = 64) -> np.ndarray:
     """The scene as uint8 [H W 3] with H = W = size."""
     _require_size(size)
     top, low, light = _between(DAY, scene.hour)
@@ -229,8 +229,8 @@ def draw(scene: Scene, size: int = 64) -> np.ndarray:
     return np.array(image.reduce(OVERSAMPLE))
 
 
-def segment(scene: Scene, size: int = 64) -> np.ndarray:
-    """What is seen in each pixel's middle, as its number in PARTS: uint8 [H W], of the same strokes as `draw`."""
+def segment_scene(scene: Scene, size: int = 64) -> np.ndarray:
+    """What is seen in each pixel's middle, as its number in PARTS: uint8 [H W], of the same strokes as `draw_scene`."""
     _require_size(size)
     side = size * OVERSAMPLE
     image = Image.new('L', (side, side), PARTS.index('sky'))

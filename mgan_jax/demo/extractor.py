@@ -18,12 +18,12 @@ import numpy as np
 import optax
 from jax import Array
 
-from mgan_jax import files
 from mgan_jax.demo import gan, landscape, scenes
 from mgan_jax.models import vgg
-from mgan_jax.models.checkpoint import ocp
-from mgan_jax.models.convolution import trainable_conv
+from mgan_jax.models.convolutions.plain import trainable_conv
 from mgan_jax.models.extractor import Extractor
+from mgan_jax.models.orbax import ocp
+from mgan_jax.storage import atomic
 
 CONFIGURATION: dict[str, Any] = {
     'depths': [2, 2, 3],
@@ -45,15 +45,15 @@ class ExtractorState(NamedTuple):
     moments: optax.OptState
 
 
-def network() -> Extractor:
+def build_demo_extractor() -> Extractor:
     """The extractor that is trained."""
-    return vgg.build(**CONFIGURATION, conv=trainable_conv)
+    return vgg.build_vgg(**CONFIGURATION, conv=trainable_conv)
 
 
-def begin(seed: int) -> ExtractorState:
+def init_extractor_state(seed: int) -> ExtractorState:
     """Random weights, fitted to the first scenes: 'input' gives each channel of theirs mean 0 and deviation 1."""
-    measured = scenes.batch(seed, 0, MEASURED, RESOLUTION)
-    params = network().init(jax.random.key(seed)) | {'input': preprocessing(measured.images)}
+    measured = scenes.draw_batch(seed, 0, MEASURED, RESOLUTION)
+    params = build_demo_extractor().init(jax.random.key(seed)) | {'input': preprocessing(measured.images)}
     some = gan.to_network(measured.images[:STANDARDISED], RESOLUTION)
     params = standardised(params, some, measured.attributes.mean(axis=0))
     return ExtractorState(params, _optimizer().init(params))
@@ -70,8 +70,8 @@ def standardised(params: dict, images: np.ndarray, means: np.ndarray) -> dict:
     """Weights whose every channel has mean 0 and deviation 1 on images [B H W 3] before its ReLU, so that training is
     quick without batch normalisation (Mishkin and Matas 2016, arXiv 1511.06422); the head tells about `means` [A].
     """
-    features, params = network().features, dict(params)
-    for layer in network().layers:
+    features, params = build_demo_extractor().features, dict(params)
+    for layer in build_demo_extractor().layers:
         name = layer.replace('relu', 'conv')
         kernel, bias = params[name]['kernel'], params[name]['bias']
         mirrored = params | {name: {'kernel': -kernel, 'bias': -bias}}
@@ -109,9 +109,9 @@ def importance(attributes: np.ndarray) -> np.ndarray:
     return weights / weights.mean()
 
 
-def make_step() -> Callable:
+def make_extractor_step() -> Callable:
     """step(state, images [B R R 3] in [-1, 1], attributes [B A], weights [A], key) -> (state, loss): one update."""
-    extractor = network()
+    extractor = build_demo_extractor()
 
     def step(state: ExtractorState, images: Array, attributes: Array, weights: Array, key: Array):
         def loss(params):
@@ -128,12 +128,12 @@ def make_step() -> Callable:
 
 def tell(params: dict, images: np.ndarray) -> np.ndarray:
     """The attributes [B A] of uint8 [B R R 3], 128 images at a time."""
-    told = jax.jit(network().attributes)
+    told = jax.jit(build_demo_extractor().attributes)
     parts = [gan.to_network(images[i : i + 128], RESOLUTION) for i in range(0, len(images), 128)]
     return np.concatenate([told(params, part) for part in parts])
 
 
-def score(told: np.ndarray, true: np.ndarray) -> dict[str, dict[str, float]]:
+def score_extractor(told: np.ndarray, true: np.ndarray) -> dict[str, dict[str, float]]:
     """Per attribute of [B A] the mean absolute error, and the accuracy if it is 0 or 1, else the correlation."""
     scores: dict[str, dict[str, float]] = {}
     for name, p, t in zip(CONFIGURATION['attributes'], told.T, true.T, strict=True):
@@ -146,11 +146,11 @@ def score(told: np.ndarray, true: np.ndarray) -> dict[str, dict[str, float]]:
     return scores
 
 
-def train(folder: Path, seed: int, held_out_seed: int) -> dict:
+def train_extractor(folder: Path, seed: int, held_out_seed: int) -> dict:
     """Trains what is not trained yet, writes FOLDER/extractor_scores.json and returns the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    state, start = begin(seed), 0
-    held_out = scenes.batch(held_out_seed, 0, HELD_OUT, RESOLUTION)
+    state, start = init_extractor_state(seed), 0
+    held_out = scenes.draw_batch(held_out_seed, 0, HELD_OUT, RESOLUTION)
     keep = ocp.training.preservation_policies.LatestN(2)
     with ocp.training.Checkpointer(folder / 'extractor_checkpoints', preservation_policy=keep) as checkpoints:
         if checkpoints.latest is not None:
@@ -161,9 +161,9 @@ def train(folder: Path, seed: int, held_out_seed: int) -> dict:
             checkpoints.save(seen, state._asdict(), overwrite=True)
             error = np.abs(tell(state.params, held_out.images) - held_out.attributes).mean()
             _write_log(folder / 'extractor_log.csv', {'images': seen, **log, 'mean_absolute_error': error})
-    scored = scenes.batch(held_out_seed, 0, SCORED, RESOLUTION)
-    scores = score(tell(state.params, scored.images), scored.attributes)
-    files.write_text_atomically(folder / 'extractor_scores.json', json.dumps(scores, indent=2) + '\n')
+    scored = scenes.draw_batch(held_out_seed, 0, SCORED, RESOLUTION)
+    scores = score_extractor(tell(state.params, scored.images), scored.attributes)
+    atomic.write_text(folder / 'extractor_scores.json', json.dumps(scores, indent=2) + '\n')
     for name, values in scores.items():
         print(f'{name:15}', *(f'{measure} {value:.4f}' for measure, value in values.items()), flush=True)
     return state.params
@@ -171,12 +171,12 @@ def train(folder: Path, seed: int, held_out_seed: int) -> dict:
 
 def _run(state: ExtractorState, seed: int, seen: int) -> Iterator:
     """Trains from image `seen` to the end, yielding (seen, state, log) whenever it is time to save."""
-    step, key, losses, began = make_step(), jax.random.key(seed), [], time.monotonic()
-    weights = importance(scenes.batch(seed, 0, MEASURED, RESOLUTION).attributes)
+    step, key, losses, began = make_extractor_step(), jax.random.key(seed), [], time.monotonic()
+    weights = importance(scenes.draw_batch(seed, 0, MEASURED, RESOLUTION).attributes)
     with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(scenes.batch, seed, seen, BATCH, RESOLUTION)
+        upcoming = pool.submit(scenes.draw_batch, seed, seen, BATCH, RESOLUTION)
         while seen < IMAGES:
-            batch, upcoming = upcoming.result(), pool.submit(scenes.batch, seed, seen + BATCH, BATCH, RESOLUTION)
+            batch, upcoming = upcoming.result(), pool.submit(scenes.draw_batch, seed, seen + BATCH, BATCH, RESOLUTION)
             images = gan.to_network(batch.images, RESOLUTION)
             state, loss = step(state, images, batch.attributes, weights, jax.random.fold_in(key, seen))
             losses.append(float(loss))

@@ -18,7 +18,7 @@ import optax
 from jax import Array
 
 from mgan_jax.demo import landscape
-from mgan_jax.models.convolution import trainable_conv
+from mgan_jax.models.convolutions.plain import trainable_conv
 from mgan_jax.models.directory import BUILDERS
 from mgan_jax.models.discriminator import Discriminator, halve
 from mgan_jax.models.generator import Generator
@@ -60,7 +60,7 @@ class GanState(NamedTuple):
     critic_moments: optax.OptState
 
 
-def generator_of(stage: Stage) -> Generator:
+def build_demo_generator(stage: Stage) -> Generator:
     """The generator that a stage trains."""
     return BUILDERS[stage.architecture](**generator_configuration(stage), conv=trainable_conv)
 
@@ -71,10 +71,10 @@ def generator_configuration(stage: Stage) -> dict:
     return {'resolution': stage.resolution, **sizes, **SIZES[stage.architecture]}
 
 
-def begin(stage: Stage, key: Array, previous: GanState | None) -> GanState:
+def init_gan_state(stage: Stage, key: Array, previous: GanState | None) -> GanState:
     """The state at the start of a stage: the weights of the previous one, and fresh ones where the network has grown."""
     key_g, key_d = jax.random.split(key)
-    fresh = _stored(generator_of(stage).init(key_g))
+    fresh = _stored(build_demo_generator(stage).init(key_g))
     weights = fresh if previous is None else previous.average
     grown = not fresh.keys() <= weights.keys()
     generator = {name: leaf if grown and name == 'to_rgb' else weights.get(name, leaf) for name, leaf in fresh.items()}
@@ -94,7 +94,7 @@ def equalized(params: dict) -> dict:
 
 def with_average_style(stage: Stage, params: dict) -> dict:
     """`params` with w_avg as the mean style of many latent codes, where the network has styles."""
-    generator = generator_of(stage)
+    generator = build_demo_generator(stage)
     if generator.styles is None:
         return params
     z = jax.random.normal(jax.random.key(0), (4096, generator.latent_dim))
@@ -108,9 +108,9 @@ def lesson_loss(made: Array, drawn: Array) -> Array:
     return jnp.mean(jnp.abs(difference)) + jnp.mean(jnp.abs(half)) + jnp.mean(jnp.abs(halve(half)))
 
 
-def make_step(stage: Stage, regularised: bool) -> Callable:
+def make_gan_step(stage: Stage, regularised: bool) -> Callable:
     """step(state, z [B D], drawn [B R R 3]) -> (state, log): one update of every network that the stage trains."""
-    generator = generator_of(stage)
+    generator = build_demo_generator(stage)
 
     def render(params, z):
         return generator.generate(equalized(params), z)

@@ -134,7 +134,7 @@ def from_latent(z: np.ndarray) -> Scene:
     )
 
 
-def sample(rng: np.random.Generator) -> Scene:
+def sample_latents(rng: np.random.Generator) -> Scene:
     """A random scene."""
     return from_latent(rng.standard_normal(LATENT_DIM))
 
@@ -166,7 +166,7 @@ def _measures(scene):
     }
 
 
-ATTRIBUTES: tuple[str, ...] = tuple(_measures(sample(np.random.default_rng(0))))
+ATTRIBUTES: tuple[str, ...] = tuple(_measures(sample_latents(np.random.default_rng(0))))
 
 
 def attributes(scene: Scene) -> np.ndarray:

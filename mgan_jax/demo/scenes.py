@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mgan_jax.demo.drawing import PARTS, draw, segment
+from mgan_jax.demo.drawing import PARTS, draw_scene, segment_scene
 from mgan_jax.demo.landscape import LATENT_DIM, attributes, from_latent
 
 
-class Batch(NamedTuple):
+class SceneBatch(NamedTuple):
     """Drawn scenes with the latent codes they were drawn from and what is known of them."""
 
     latents: np.ndarray  # float32 [B LATENT_DIM]
@@ -18,7 +18,7 @@ class Batch(NamedTuple):
     attributes: np.ndarray  # float32 [B A]
 
 
-def batch(seed: int, start: int, count: int, size: int = 64) -> Batch:
+def draw_batch(seed: int, start: int, count: int, size: int = 64) -> SceneBatch:
     """Scenes start .. start + count - 1.
 
     Scene i comes from default_rng([seed, i]), so its number alone gives it again, whatever the batch.
@@ -27,11 +27,13 @@ def batch(seed: int, start: int, count: int, size: int = 64) -> Batch:
         raise ValueError(f'count is {count}; a batch needs at least one scene.')
     latents = [_latent(seed, i) for i in range(start, start + count)]
     scenes = [from_latent(z) for z in latents]
-    images = [draw(scene, size) for scene in scenes]
-    return Batch(np.asarray(latents, np.float32), np.stack(images), np.stack([attributes(scene) for scene in scenes]))
+    images = [draw_scene(scene, size) for scene in scenes]
+    return SceneBatch(
+        np.asarray(latents, np.float32), np.stack(images), np.stack([attributes(scene) for scene in scenes])
+    )
 
 
-def write(folder: Path, seed: int, start: int, count: int) -> None:
+def write_scenes(folder: Path, seed: int, start: int, count: int) -> None:
     """Scenes start .. start + count - 1 as images/NUMBER.png, what is seen in them as parts/NUMBER.png, whose pixels are
     lines of parts/classes.txt, counted from 0."""
     for name in ('images', 'parts'):
@@ -39,8 +41,8 @@ def write(folder: Path, seed: int, start: int, count: int) -> None:
     (folder / 'parts' / 'classes.txt').write_text('\n'.join(PARTS) + '\n', encoding='utf-8')
     for number in range(start, start + count):
         scene = from_latent(_latent(seed, number))
-        Image.fromarray(draw(scene)).save(folder / 'images' / f'{number:04d}.png')
-        Image.fromarray(segment(scene)).save(folder / 'parts' / f'{number:04d}.png')
+        Image.fromarray(draw_scene(scene)).save(folder / 'images' / f'{number:04d}.png')
+        Image.fromarray(segment_scene(scene)).save(folder / 'parts' / f'{number:04d}.png')
 
 
 def _latent(seed: int, number: int) -> np.ndarray:

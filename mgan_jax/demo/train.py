@@ -17,7 +17,7 @@ from PIL import Image
 
 from mgan_jax import models
 from mgan_jax.demo import extractor, gan, scenes
-from mgan_jax.models.checkpoint import ocp
+from mgan_jax.models.orbax import ocp
 
 SEED, HELD_OUT_SEED = 1, 2
 STAGES = (
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).resolve()
     save_generator(folder / 'generator', STAGES[-1], train_gan(folder, STAGES))
     source = {'file': 'drawn scenes', 'format': 'trained by mgan_jax.demo.train'}
-    params = extractor.train(folder, SEED, HELD_OUT_SEED)
+    params = extractor.train_extractor(folder, SEED, HELD_OUT_SEED)
     models.save(folder / 'extractor', 'vgg', extractor.CONFIGURATION, params, source, overwrite=True)
     save_images(folder / 'images')
     return 0
@@ -53,7 +53,7 @@ def save_generator(directory: Path, stage: gan.Stage, state: gan.GanState) -> No
 def save_images(folder: Path) -> None:
     """The bundled inputs: held-out scenes as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, pixels in enumerate(scenes.batch(HELD_OUT_SEED, 0, NUM_BUNDLED).images):
+    for number, pixels in enumerate(scenes.draw_batch(HELD_OUT_SEED, 0, NUM_BUNDLED).images):
         Image.fromarray(pixels).save(folder / f'scene{number}.png')
 
 
@@ -89,17 +89,17 @@ def _resume(checkpoints, stages: Sequence[gan.Stage]) -> tuple[int, gan.GanState
 
 
 def _begin(stages: Sequence[gan.Stage], number: int, previous: gan.GanState | None) -> gan.GanState:
-    return gan.begin(stages[number], jax.random.key(SEED + number), previous)
+    return gan.init_gan_state(stages[number], jax.random.key(SEED + number), previous)
 
 
 def _run_stage(stage: gan.Stage, state: gan.GanState, start: int, seen: int, log_file: Path) -> Iterator:
     """Trains from image `seen` to the end of the stage, yielding (seen, state) whenever it is time to save."""
-    plain, regularised = (gan.make_step(stage, flag) for flag in (False, True))
+    plain, regularised = (gan.make_gan_step(stage, flag) for flag in (False, True))
     began, before, end = time.monotonic(), seen, start + stage.images
     with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(scenes.batch, SEED, seen, gan.BATCH)
+        upcoming = pool.submit(scenes.draw_batch, SEED, seen, gan.BATCH)
         while seen < end:
-            batch, upcoming = upcoming.result(), pool.submit(scenes.batch, SEED, seen + gan.BATCH, gan.BATCH)
+            batch, upcoming = upcoming.result(), pool.submit(scenes.draw_batch, SEED, seen + gan.BATCH, gan.BATCH)
             number = (seen - start) // gan.BATCH
             step = regularised if stage.contest and number % gan.R1_EVERY == 0 else plain
             state, log = step(state, batch.latents, gan.to_network(batch.images, stage.resolution))
@@ -125,8 +125,8 @@ def _write_log(path: Path, seen: int, resolution: int, seconds: float, log: dict
 
 def _sample_sheet(stage: gan.Stage, state: gan.GanState, path: Path) -> None:
     """48 held-out scenes' codes rendered by the averaged generator."""
-    z = scenes.batch(HELD_OUT_SEED, 0, 48).latents
-    pixels = np.asarray(gan.generator_of(stage).generate(gan.equalized(state.average), z))
+    z = scenes.draw_batch(HELD_OUT_SEED, 0, 48).latents
+    pixels = np.asarray(gan.build_demo_generator(stage).generate(gan.equalized(state.average), z))
     rows = np.clip(pixels * 127.5 + 128, 0, 255).astype(np.uint8).reshape(6, 8, *pixels.shape[1:])
     sheet = rows.transpose(0, 2, 1, 3, 4).reshape(6 * stage.resolution, 8 * stage.resolution, 3)
     Image.fromarray(sheet).resize((1024, 768), Image.Resampling.NEAREST).save(path)

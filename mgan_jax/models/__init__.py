@@ -1,6 +1,6 @@
 """Networks as pure functions and their weights as pytrees. Flax stays in here."""
 
-from mgan_jax.models.directory import EMBEDDED, Model, build, is_model_directory, load, save, write
+from mgan_jax.models.directory import EMBEDDED, Model, build_model, is_model_directory, load, save, write_model
 from mgan_jax.models.encoder import Encoder
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator, conditioned
@@ -14,11 +14,11 @@ __all__ = [
     'Generator',
     'Lpips',
     'Model',
-    'build',
+    'build_model',
     'cast',
     'conditioned',
     'is_model_directory',
     'load',
     'save',
-    'write',
+    'write_model',
 ]

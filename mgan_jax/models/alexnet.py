@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models import recompute
-from mgan_jax.models.convolution import add_bias, conv
-from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
+from mgan_jax.models.convolutions.plain import add_bias, conv
+from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several_layers, require_size
 from mgan_jax.models.precision import like
+from mgan_jax.models.remat import run_group
 from mgan_jax.models.vgg import Pixelwise
 
 
@@ -66,7 +66,7 @@ class AlexNet(nn.Module):
         x = self.input(jnp.broadcast_to((images + 1) / 2, (*images.shape[:-1], 3)))
         wanted = LAYERS[: max(map(LAYERS.index, names)) + 1]
         convs = [getattr(self, name.replace('relu', 'conv')) for name in wanted]
-        maps = dict(zip(wanted, recompute.group(self.remat, convs, _maps, x), strict=True))
+        maps = dict(zip(wanted, run_group(self.remat, convs, _maps, x), strict=True))
         return tuple(maps[name] for name in names)
 
 
@@ -78,7 +78,7 @@ def _maps(convs: Sequence[Callable], x: Array) -> tuple[Array, ...]:
     return tuple(maps[1:])
 
 
-def build(channels: Sequence[int] = (64, 192, 384, 256, 256), remat: bool = False) -> Extractor:
+def build_alexnet(channels: Sequence[int] = (64, 192, 384, 256, 256), remat: bool = False) -> Extractor:
     """The extractor as pure functions, layers relu1 to relu5. channels: of each convolution; ValueError unless five.
 
     remat: a backward pass keeps the images and computes the feature maps again.
@@ -95,4 +95,4 @@ def build(channels: Sequence[int] = (64, 192, 384, 256, 256), remat: bool = Fals
         require_size(images, SHAPES[LAYERS.index(deepest)].least, deepest)
         return module.apply({'params': params}, like(params, images), names)
 
-    return Extractor(one_or_several(LAYERS, compute), LAYERS, init, no_attributes, stages=LAYERS)
+    return Extractor(one_or_several_layers(LAYERS, compute), LAYERS, init, no_attributes, stages=LAYERS)

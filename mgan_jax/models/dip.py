@@ -12,7 +12,8 @@ import optax
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, conv_downsample, trainable_conv
+from mgan_jax.models.convolutions.phases import conv_downsample
+from mgan_jax.models.convolutions.plain import add_bias, trainable_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu
 
@@ -24,7 +25,7 @@ SMALLEST, MOST_SCALES = 4, 5  # pixels a side at the waist of the hourglass, and
 INITIAL = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
-class Codes(NamedTuple):
+class DeepPriorCodes(NamedTuple):
     """What an image is made of. weights: its network's, leaves [B ...]; seed [B]: of its noise input, a whole number below
     2^24; turn [B]: how many steps were taken, by which the jitter of the input differs."""
 
@@ -34,7 +35,7 @@ class Codes(NamedTuple):
 
 
 class DeepPrior(NamedTuple):
-    """init(keys [B]) -> `Codes`; image(codes) -> [B H W C] in [-1, 1]."""
+    """init(keys [B]) -> `DeepPriorCodes`; image(codes) -> [B H W C] in [-1, 1]."""
 
     init: Callable
     image: Callable
@@ -89,7 +90,9 @@ class Hourglass(nn.Module):
         return jnp.tanh(add_bias(x @ kernel, bias) / 2)  # the original's sigmoid, from 0 to 1, on -1 to 1
 
 
-def build(size: tuple[int, int], image_channels: int = 3, channels: int = 32, jitter: float = 0.0) -> DeepPrior:
+def build_deep_prior(
+    size: tuple[int, int], image_channels: int = 3, channels: int = 32, jitter: float = 0.0
+) -> DeepPrior:
     """The prior as pure functions, of images of (H, W) pixels. ValueError for sizes that cannot be halved.
 
     channels: at every size; the paper has 128. jitter: deviation of the noise that is added to the input, anew in every step
@@ -105,11 +108,11 @@ def build(size: tuple[int, int], image_channels: int = 3, channels: int = 32, ji
         raise ValueError(f'{channels} channels are given; the deep image prior needs at least one.')
     module = Hourglass(channels, scales, image_channels)
 
-    def init(keys: Array) -> Codes:
+    def init(keys: Array) -> DeepPriorCodes:
         start = jnp.zeros((1, *size, NOISE_CHANNELS))
         weights = jax.vmap(lambda key: module.init(key, start)['params'])(keys)
         seeds = jax.vmap(lambda key: jax.random.randint(key, (), 0, 2**24))(keys)
-        return Codes(weights, seeds.astype(jnp.float32), jnp.zeros(len(keys), jnp.float32))
+        return DeepPriorCodes(weights, seeds.astype(jnp.float32), jnp.zeros(len(keys), jnp.float32))
 
     def noise(seed: Array, turn: Array) -> Array:
         key = jax.random.key(seed.astype(jnp.uint32))
@@ -122,14 +125,14 @@ def build(size: tuple[int, int], image_channels: int = 3, channels: int = 32, ji
     def render(weights: Any, x: Array) -> Any:
         return module.apply({'params': weights}, x)[0]  # type: ignore[index]
 
-    def image(codes: Codes) -> Array:
+    def image(codes: DeepPriorCodes) -> Array:
         inputs = jax.vmap(noise)(*jax.lax.stop_gradient((codes.seed, codes.turn)))
         return jax.vmap(render)(codes.weights, inputs)
 
     return DeepPrior(init, image)
 
 
-def frame(resolution: int) -> Generator:
+def image_frame(resolution: int) -> Generator:
     """What stands in the place of a generator where there is none: it has no weights, only the size of the images."""
 
     def nothing(*arguments, **options):
@@ -138,10 +141,10 @@ def frame(resolution: int) -> Generator:
     return Generator(features=nothing, image=nothing, num_layers=0, resolution=resolution, latent_dim=0)
 
 
-def optimizer(weights: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+def network_optimizer(weights: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """One optimiser for the weights; the seed stays, and the turn counts the steps."""
     parts = {'weights': weights, 'seed': optax.set_to_zero(), 'turn': _count()}
-    return optax.partition(parts, Codes('weights', 'seed', 'turn'))
+    return optax.partition(parts, DeepPriorCodes('weights', 'seed', 'turn'))
 
 
 def _count() -> optax.GradientTransformation:

@@ -11,25 +11,25 @@ from typing import Any
 import jax
 import numpy as np
 
-from mgan_jax import files, remote
-from mgan_jax.errors import sentence
 from mgan_jax.models import alexnet, encoder, lpips, pggan, stylegan, stylegan2, vgg
-from mgan_jax.models.checkpoint import local_only, ocp
 from mgan_jax.models.encoder import Encoder
 from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.lpips import Lpips
+from mgan_jax.models.orbax import local_context, ocp
+from mgan_jax.settings.errors import one_sentence
+from mgan_jax.storage import atomic, remote
 
 Model = Generator | Extractor | Lpips | Encoder
 FORMAT_VERSION = 1
 BUILDERS: dict[str, Callable] = {
-    'pggan': pggan.build,
-    'stylegan': stylegan.build,
-    'stylegan2': stylegan2.build,
-    'vgg': vgg.build,
-    'alexnet': alexnet.build,
-    'lpips': lpips.build,
-    'encoder': encoder.build,
+    'pggan': pggan.build_pggan,
+    'stylegan': stylegan.build_stylegan,
+    'stylegan2': stylegan2.build_stylegan2,
+    'vgg': vgg.build_vgg,
+    'alexnet': alexnet.build_alexnet,
+    'lpips': lpips.build_lpips,
+    'encoder': encoder.build_encoder,
 }
 OPTIONS = ('conv', 'remat')  # arguments of builders that say how a network computes, and not what
 _DEMO = Path(__file__).parent.parent / 'demo'
@@ -50,15 +50,15 @@ def load(name: str | os.PathLike, **options: Any) -> tuple[Model, dict]:
     description = _read_description(directory)
     try:
         architecture, configuration = description['architecture'], description['configuration']
-        model = build(architecture, configuration)
+        model = build_model(architecture, configuration)
         wanted = jax.eval_shape(model.init, jax.random.key(0))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{directory}/model.json describes no network of this library ({error}).') from error
     if options:
         _check_options(directory, architecture, options)
-        model = build(architecture, configuration | options)
+        model = build_model(architecture, configuration | options)
     try:
-        with local_only():
+        with local_context():
             params = ocp.load(directory / 'params')
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{directory}/params cannot be read; convert the model again.') from error
@@ -74,17 +74,17 @@ def _load_url(url: str, options: dict) -> tuple[Model, dict]:
     try:
         directory = _fetch(url)
     except OSError as error:
-        raise ValueError(f'there is no model directory that can be read at {sentence(error)}.') from error
+        raise ValueError(f'there is no model directory that can be read at {one_sentence(error)}.') from error
     try:
         return load(directory, **options)
     except ValueError as error:
         raise ValueError(str(error).replace(str(directory), url)) from error
 
 
-_fetch = functools.cache(remote.fetch)
+_fetch = functools.cache(remote.fetch_folder)
 
 
-def build(architecture: str, configuration: dict) -> Model:
+def build_model(architecture: str, configuration: dict) -> Model:
     """The network that an architecture, a key of BUILDERS, is with the arguments of its builder."""
     return BUILDERS[architecture](**configuration)
 
@@ -105,8 +105,8 @@ def save(
     """
     if overwrite and os.path.lexists(directory) and not is_model_directory(directory):
         raise ValueError(f'{directory} exists and is not a model directory; name another.')
-    with files.whole(directory, replace=overwrite) as folder:
-        write(folder, architecture, configuration, params, source)
+    with atomic.create_folder(directory, replace=overwrite) as folder:
+        write_model(folder, architecture, configuration, params, source)
 
 
 def is_model_directory(directory: str | os.PathLike) -> bool:
@@ -114,7 +114,7 @@ def is_model_directory(directory: str | os.PathLike) -> bool:
     return not Path(directory).is_symlink() and (Path(directory) / 'model.json').is_file()
 
 
-def write(folder: Path, architecture: str, configuration: dict, params: dict, source: dict | None = None) -> None:
+def write_model(folder: Path, architecture: str, configuration: dict, params: dict, source: dict | None = None) -> None:
     """Writes the content of a model directory into an empty folder; see `save`."""
     description = {
         'format_version': FORMAT_VERSION,
@@ -122,12 +122,12 @@ def write(folder: Path, architecture: str, configuration: dict, params: dict, so
         'configuration': configuration,
         'source': source or {},
     }
-    context = local_only()
+    context = local_context()
     context.array.saving.use_compression = False  # weights hardly shrink, and it takes their memory again
     with context:
         ocp.save(folder.absolute() / 'params', jax.tree.map(lambda x: np.asarray(x, np.float32), params))
     (folder / 'params' / 'commit_success.txt').write_text('saved\n')  # Orbax names the folder of the moment in it
-    files.write_text_atomically(folder / 'model.json', json.dumps(description, indent=2) + '\n')
+    atomic.write_text(folder / 'model.json', json.dumps(description, indent=2) + '\n')
 
 
 def _read_description(directory: Path) -> dict:

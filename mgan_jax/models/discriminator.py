@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, conv_downsample, trainable_conv
+from mgan_jax.models.convolutions.phases import conv_downsample
+from mgan_jax.models.convolutions.plain import add_bias, trainable_conv
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 
 

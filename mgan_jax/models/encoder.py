@@ -1,7 +1,7 @@
 """An encoder: a small convolutional network that tells the latent code of an image, for one generator.
 
     encoder, params = models.load('demo-encoder')
-    latents = encoder(params, images)                # [B H W C] in [-1, 1] -> [B D], of the space `encoder.space`
+    latents = encoder(params, images)                # [B H W C] in [-1, 1] -> [B D], of the space `training.space`
 
 `python -m mgan_jax.encoder` trains one, on the samples of its generator.
 """
@@ -16,7 +16,8 @@ import numpy as np
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, conv, conv_downsample
+from mgan_jax.models.convolutions.phases import conv_downsample
+from mgan_jax.models.convolutions.plain import add_bias, conv
 from mgan_jax.models.pggan import leaky_relu, pixel_norm, scaled_normal
 from mgan_jax.models.precision import like
 
@@ -26,7 +27,7 @@ SPACES = ('z', 'w')
 class Encoder(NamedTuple):
     """encode(params, images): [B H W C] in [-1, 1], of the generator's size -> latent codes [B D]; so does calling it.
 
-    space: of the codes, 'z' (of length sqrt(D), since generators normalise them) or 'w'. made_for: the `checksum` of the
+    space: of the codes, 'z' (of length sqrt(D), since generators normalise them) or 'w'. made_for: the `weights_checksum` of the
     generator's weights. label: the class that a class-conditional generator had, -1 for none. init(key): random weights.
     """
 
@@ -78,7 +79,7 @@ class _Network(nn.Module):
         return add_bias(x * jax.lax.stop_gradient(deviation)[None], jax.lax.stop_gradient(mean))
 
 
-def build(
+def build_encoder(
     image_size: Sequence[int],
     latent_dim: int,
     channels: Sequence[int],
@@ -118,7 +119,7 @@ def build(
     return Encoder(encode, space, made_for, label, init)
 
 
-def checksum(params: Any) -> str:
+def weights_checksum(params: Any) -> str:
     """Of a generator's weights, in half precision: the same for the weights that `cast` has made of them, and without the
     transformed kernels that `prepare` puts beside them."""
     total = hashlib.sha256()

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from mgan_jax.models.generator import as_they_are
+from mgan_jax.models.generator import unchanged
 
 
 class Extractor(NamedTuple):
@@ -25,10 +25,10 @@ class Extractor(NamedTuple):
     attributes: Callable
     attribute_names: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
-    prepare: Callable = as_they_are
+    prepare: Callable = unchanged
 
 
-def one_or_several(layers: Sequence[str], compute: Callable) -> Callable:
+def one_or_several_layers(layers: Sequence[str], compute: Callable) -> Callable:
     """`Extractor.features` from compute(params, images, names) -> a tuple of feature maps, one for each name.
 
     The names it asks for are checked: ValueError for one that is not among `layers`.

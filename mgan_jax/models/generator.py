@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 
-def as_they_are(params: Any) -> Any:
+def unchanged(params: Any) -> Any:
     """`prepare` of a network that has nothing to gain."""
     return params
 
@@ -58,7 +58,7 @@ class Generator(NamedTuple):
     image_channels: int = 3
     styles: Styles | None = None
     height: int | None = None
-    prepare: Callable = as_they_are
+    prepare: Callable = unchanged
 
     @property
     def image_size(self) -> tuple[int, int]:

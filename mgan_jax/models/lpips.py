@@ -15,7 +15,7 @@ EPSILON = 1e-10  # of the original implementation
 class Lpips(NamedTuple):
     """What is learned on top of a feature extractor: a weight for each channel of each of its stages.
 
-    distance(heads, x, y): the `unit` maps [B h w C] of every stage of two batches of images -> [B],
+    distance(heads, x, y): the `unit_length` maps [B h w C] of every stage of two batches of images -> [B],
         sum_l mean_hw sum_c w_lc (x_lhwc - y_lhwc)^2.
     layers: the stages, as the extractor calls them. channels: how many each has. init(key): random heads, for tests.
     """
@@ -26,7 +26,7 @@ class Lpips(NamedTuple):
     init: Callable
 
 
-def build(layers: Sequence[str], channels: Sequence[int]) -> Lpips:
+def build_lpips(layers: Sequence[str], channels: Sequence[int]) -> Lpips:
     """The heads as pure functions; their parameters are {layer: [C] of non-negative numbers}."""
     if len(layers) != len(channels) or not layers:
         raise ValueError(f'{len(layers)} layers and {len(channels)} channel numbers are given; one of each per stage.')
@@ -42,7 +42,7 @@ def build(layers: Sequence[str], channels: Sequence[int]) -> Lpips:
     return Lpips(distance, tuple(layers), tuple(channels), init)
 
 
-def unit(features: Array) -> Array:
+def unit_length(features: Array) -> Array:
     """Features of length 1 at each position, x / (|x| + 1e-10): [B h w C] -> [B h w C].
 
     Where all of them are 0, so are the result and, unlike that of a plain square root, the gradient of |x|.

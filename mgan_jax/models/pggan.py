@@ -14,10 +14,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models import recompute, winograd
-from mgan_jax.models.convolution import add_bias, conv, layer_conv
+from mgan_jax.models.convolutions import winograd
+from mgan_jax.models.convolutions.plain import add_bias, conv
+from mgan_jax.models.convolutions.winograd import layer_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.precision import in_float32, like
+from mgan_jax.models.remat import run_chain
 
 
 def pixel_norm(x: Array) -> Array:
@@ -70,7 +72,7 @@ class FirstLayer(nn.Module):
         return leaky_relu(add_bias(jnp.einsum('bd,dhwc->bhwc', pixel_norm(z), kernel), bias))
 
 
-class Layer(nn.Module):
+class PGGANLayer(nn.Module):
     """PixelNorm, [nearest x2 upsampling], 3x3 convolution, bias, leaky ReLU: [B h w C_in] -> [B H W C]."""
 
     channels: int
@@ -85,7 +87,7 @@ class Layer(nn.Module):
         return leaky_relu(add_bias(x, bias))
 
 
-class ToRGB(nn.Module):
+class PGGANToRGB(nn.Module):
     """PixelNorm and a linear 1x1 convolution: [B H W C] -> [B H W image_channels]."""
 
     channels: int
@@ -111,9 +113,9 @@ class PGGAN(nn.Module):
     def setup(self):
         for l in range(1, self.num_layers + 1):
             channels = min(self.fmaps_base // self.resolution_of(l), self.fmaps_max)
-            layer = FirstLayer(channels) if l == 1 else Layer(channels, upsample=l % 2 == 1, conv=self.conv)
+            layer = FirstLayer(channels) if l == 1 else PGGANLayer(channels, upsample=l % 2 == 1, conv=self.conv)
             setattr(self, f'layer{l}', layer)
-        self.to_rgb = ToRGB(self.image_channels)
+        self.to_rgb = PGGANToRGB(self.image_channels)
 
     @property
     def num_layers(self) -> int:
@@ -124,11 +126,11 @@ class PGGAN(nn.Module):
         return 4 * 2 ** ((l - 1) // 2)
 
     def features(self, z: Array, stop: int) -> Array:
-        return recompute.chain(self.remat, self._layers(1, stop), z)
+        return run_chain(self.remat, self._layers(1, stop), z)
 
     def image(self, features: Array, start: int) -> Array:
         layers = [*self._layers(start + 1, self.num_layers), self.to_rgb]
-        return recompute.chain(self.remat, layers, features)
+        return run_chain(self.remat, layers, features)
 
     def __call__(self, z: Array) -> Array:
         return self.image(self.features(z, self.num_layers), self.num_layers)
@@ -137,7 +139,7 @@ class PGGAN(nn.Module):
         return [getattr(self, f'layer{l}') for l in range(first, last + 1)]
 
 
-def build(
+def build_pggan(
     resolution: int,
     latent_dim: int = 512,
     fmaps_base: int = 16384,
@@ -182,7 +184,9 @@ def build(
         return module.apply({'params': params}, like(params, features), _check_layer(start), method='image')
 
     def prepare(params):
-        return winograd.prepared(params, {f'layer{l}': l % 2 == 1 for l in range(3, module.num_layers + 1)})
+        return winograd.with_transformed_kernels(
+            params, {f'layer{l}': l % 2 == 1 for l in range(3, module.num_layers + 1)}
+        )
 
     def _check_layer(l: int) -> int:
         if not 1 <= l <= module.num_layers:

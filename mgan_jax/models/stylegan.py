@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv
+from mgan_jax.models.convolutions.plain import add_bias, blur_maps, conv
+from mgan_jax.models.convolutions.winograd import layer_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 from mgan_jax.models.precision import in_float32
-from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of, run_layer
+from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, run_layer, styled_generator
 
 _SMOOTH = (0.25, 0.5, 0.25)
 
@@ -32,7 +33,7 @@ def _instance_norm(x: Array) -> Array:
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True) + 1e-8)
 
 
-class Layer(nn.Module):
+class StyleGANLayer(nn.Module):
     """[[nearest x2 upsampling], 3x3 convolution, [blur]], noise, bias, leaky ReLU, instance norm, style.
 
     size: pixels a side of a learned constant [size size C] that stands in for the convolution, 0 with one.
@@ -58,7 +59,7 @@ class Layer(nn.Module):
     def _convolved(self, x: Array) -> Array:
         kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (3, 3, x.shape[-1], self.channels))
         x = layer_conv(self, x, kernel, self.conv, self.upsample)
-        return blur(x, _SMOOTH) if self.upsample else x
+        return blur_maps(x, _SMOOTH) if self.upsample else x
 
 
 class StyleGAN(nn.Module):
@@ -79,8 +80,8 @@ class StyleGAN(nn.Module):
         self.mapping = Mapping(self.style_dim, self.mapping_layers, self.label_dim, self.label_norm)
         self.w_avg = self.param('w_avg', nn.initializers.zeros, (self.style_dim,))
         for l in range(1, self.num_layers + 1):
-            channels = min(self.fmaps_base // resolution_of(l), self.fmaps_max)
-            layer = Layer(channels, upsample=l > 1 and l % 2 == 1, size=4 if l == 1 else 0, conv=self.conv)
+            channels = min(self.fmaps_base // layer_resolution(l), self.fmaps_max)
+            layer = StyleGANLayer(channels, upsample=l > 1 and l % 2 == 1, size=4 if l == 1 else 0, conv=self.conv)
             setattr(self, f'layer{l}', layer)
         self.to_rgb = Dense(self.image_channels)
 
@@ -106,12 +107,12 @@ class StyleGAN(nn.Module):
         return self.to_image(self.layers(None, styles, ['stored'] * self.num_layers, 1, self.num_layers), styles)
 
 
-def resolution_of(l: int) -> int:
+def layer_resolution(l: int) -> int:
     """Pixels a side after layer l."""
     return 4 * 2 ** ((l - 1) // 2)
 
 
-def build(
+def build_stylegan(
     resolution: int,
     latent_dim: int = 512,
     style_dim: int = 512,
@@ -126,13 +127,13 @@ def build(
     conv: Callable = conv,
     remat: bool = False,
 ) -> Generator:
-    """The generator as pure functions; latents are z [M D], w [M W] or w+ [M l W]. Arguments as in `stylegan2.build`."""
+    """The generator as pure functions; latents are z [M D], w [M W] or w+ [M l W]. Arguments as in `stylegan2.build_stylegan2`."""
     check_numbers(resolution, latent_dim, style_dim, fmaps_base, fmaps_max, num_classes, label_dim, label_norm, height)
     sizes = (style_dim, fmaps_base, fmaps_max, mapping_layers, label_dim, label_norm, image_channels)
     module = StyleGAN(resolution, *sizes, conv, remat)
-    return generator_of(
+    return styled_generator(
         module,
-        layer_sizes=[resolution_of(l) for l in range(1, module.num_layers + 1)],
+        layer_sizes=[layer_resolution(l) for l in range(1, module.num_layers + 1)],
         num_styles=module.num_layers,
         latent_dim=latent_dim,
         num_classes=num_classes,

@@ -17,11 +17,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolution import add_bias, blur, conv, layer_conv, transposed_conv, upsample_smooth
+from mgan_jax.models.convolutions.phases import transposed_conv
+from mgan_jax.models.convolutions.plain import add_bias, blur_maps, conv, upsample_smooth
+from mgan_jax.models.convolutions.winograd import layer_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 from mgan_jax.models.precision import at_least_float32
-from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, generator_of, run_layer
+from mgan_jax.models.styles import Dense, Mapping, Noise, NoiseInput, check_numbers, run_layer, styled_generator
 
 _SMOOTH = (0.25, 0.75, 0.75, 0.25)  # [1 3 3 1]/8, times 2 for the zeros between the pixels
 
@@ -49,7 +51,7 @@ def _demodulation(style: Array, kernel: Array) -> Array:
     return jax.lax.rsqrt(energy + 1e-8).astype(style.dtype)
 
 
-class Layer(nn.Module):
+class StyleGAN2Layer(nn.Module):
     """Modulated 3x3 convolution (upsampling or not), noise, bias, leaky ReLU with gain sqrt 2."""
 
     channels: int
@@ -63,7 +65,7 @@ class Layer(nn.Module):
         style = Dense(x.shape[-1], bias=1.0, name='style')(w)  # [B C_in]
         x = _modulated(x, style)
         if self.upsample:
-            x = blur(transposed_conv(x, kernel, self.conv), _SMOOTH)
+            x = blur_maps(transposed_conv(x, kernel, self.conv), _SMOOTH)
         else:
             x = layer_conv(self, x, kernel, self.conv)
         x = _modulated(x, _demodulation(style, kernel))
@@ -72,7 +74,7 @@ class Layer(nn.Module):
         return _clamped(x * math.sqrt(2), self.clamp)
 
 
-class ToRGB(nn.Module):
+class StyleGAN2ToRGB(nn.Module):
     """Modulated 1x1 convolution without demodulation: [B h w C] -> [B h w channels]."""
 
     channels: int
@@ -105,10 +107,10 @@ class StyleGAN2(nn.Module):
         self.w_avg = self.param('w_avg', nn.initializers.zeros, (self.style_dim,))
         self.const = self.param('const', nn.initializers.normal(1.0), (4, 4, self._channels(4)))
         for l in range(1, self.num_layers + 1):
-            layer = Layer(self._channels(resolution_of(l)), l % 2 == 0, self.clamp, self.conv)
+            layer = StyleGAN2Layer(self._channels(modulated_layer_resolution(l)), l % 2 == 0, self.clamp, self.conv)
             setattr(self, f'layer{l}', layer)
             if l % 2:
-                setattr(self, f'to_rgb{resolution_of(l)}', ToRGB(self.image_channels, self.clamp))
+                setattr(self, f'to_rgb{modulated_layer_resolution(l)}', StyleGAN2ToRGB(self.image_channels, self.clamp))
 
     @property
     def num_layers(self) -> int:
@@ -136,7 +138,7 @@ class StyleGAN2(nn.Module):
         return self._add_rgb(*maps, styles[:, -1], self.num_layers)
 
     def _add_rgb(self, x: Array, rgb: Array | None, w: Array, l: int) -> Array:
-        own = getattr(self, f'to_rgb{resolution_of(l)}')(x, w)
+        own = getattr(self, f'to_rgb{modulated_layer_resolution(l)}')(x, w)
         return own if rgb is None else upsample_smooth(rgb) + own
 
     def __call__(self, z: Array, label: Array | None) -> Array:
@@ -145,12 +147,12 @@ class StyleGAN2(nn.Module):
         return self.to_image(self.layers(None, styles, ['stored'] * self.num_layers, 1, self.num_layers), styles)
 
 
-def resolution_of(l: int) -> int:
+def modulated_layer_resolution(l: int) -> int:
     """Pixels a side after layer l."""
     return 4 * 2 ** (l // 2)
 
 
-def build(
+def build_stylegan2(
     resolution: int,
     latent_dim: int = 512,
     style_dim: int = 512,
@@ -176,9 +178,9 @@ def build(
     check_numbers(resolution, latent_dim, style_dim, fmaps_base, fmaps_max, num_classes, label_dim, label_norm, height)
     sizes = (style_dim, fmaps_base, fmaps_max, mapping_layers, label_dim, label_norm, image_channels)
     module = StyleGAN2(resolution, *sizes, clamp, conv, remat)
-    return generator_of(
+    return styled_generator(
         module,
-        layer_sizes=[resolution_of(l) for l in range(1, module.num_layers + 1)],
+        layer_sizes=[modulated_layer_resolution(l) for l in range(1, module.num_layers + 1)],
         num_styles=module.num_layers + 1,
         latent_dim=latent_dim,
         num_classes=num_classes,

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models import recompute, winograd
-from mgan_jax.models.convolution import add_bias
+from mgan_jax.models.convolutions import winograd
+from mgan_jax.models.convolutions.plain import add_bias
 from mgan_jax.models.generator import Generator, Styles
 from mgan_jax.models.pggan import leaky_relu, pixel_norm, scaled_normal
 from mgan_jax.models.precision import like
+from mgan_jax.models.remat import run_group
 
 SPACES = ('z', 'w', 'w+')
 Noise = Any  # 'stored', 'none', a PRNG key, or one array [B h w] per layer
@@ -82,13 +83,13 @@ class NoiseInput(nn.Module):
 
 
 def run_layer(remat: bool, layer: nn.Module, x: Array | None, w: Array, noise: Noise) -> Array:
-    """layer(x, w, noise); remat: see `recompute.group`."""
+    """layer(x, w, noise); remat: see `remat.run_group`."""
     if isinstance(noise, str):
-        return recompute.group(remat, [layer], lambda layers, x, w: layers[0](x, w, noise), x, w)
-    return recompute.group(remat, [layer], lambda layers, *arrays: layers[0](*arrays), x, w, noise)
+        return run_group(remat, [layer], lambda layers, x, w: layers[0](x, w, noise), x, w)
+    return run_group(remat, [layer], lambda layers, *arrays: layers[0](*arrays), x, w, noise)
 
 
-def generator_of(
+def styled_generator(
     module: nn.Module,
     *,
     layer_sizes: Sequence[int],
@@ -102,7 +103,7 @@ def generator_of(
 
     module: has `style_dim`, `to_w(z, label)`, `layers(maps, styles, noise, first, last)` (maps None for first = 1) and
     `to_image(maps, styles)`. layer_sizes: pixels a side of each layer. num_styles: rows of a whole w+.
-    height: rows of the image that are kept, from its middle; None for all. transformed: see `winograd.prepared`.
+    height: rows of the image that are kept, from its middle; None for all. transformed: see `winograd.with_transformed_kernels`.
     """
     num_layers, resolution, style_dim = len(layer_sizes), layer_sizes[-1], module.style_dim
 
@@ -206,7 +207,7 @@ def generator_of(
         image_channels=module.image_channels,
         styles=Styles(to_space, style_of, average, stored_noise, num_classes),
         height=height,
-        prepare=lambda params: winograd.prepared(params, transformed),
+        prepare=lambda params: winograd.with_transformed_kernels(params, transformed),
     )
 
 

@@ -13,10 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models import recompute, winograd
-from mgan_jax.models.convolution import add_bias, conv, layer_conv
-from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several, require_size
+from mgan_jax.models.convolutions import winograd
+from mgan_jax.models.convolutions.plain import add_bias, conv
+from mgan_jax.models.convolutions.winograd import layer_conv
+from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several_layers, require_size
 from mgan_jax.models.precision import like
+from mgan_jax.models.remat import run_group
 
 
 class _Conv(nn.Module):
@@ -85,7 +87,7 @@ class VGG(nn.Module):
         for block in range(1, int(wanted[-1][4]) + 1):
             own = [name for name in wanted if name[4] == str(block)]
             convs = [getattr(self, name.replace('relu', 'conv')) for name in own]
-            found = recompute.group(self.remat, convs, partial(_block, pooled=block > 1), x)
+            found = run_group(self.remat, convs, partial(_block, pooled=block > 1), x)
             maps |= zip(own, found, strict=True)
             x = found[-1]
         return tuple(maps[name] for name in names)
@@ -98,7 +100,7 @@ class VGG(nn.Module):
         return self.attributes(images) if self.num_attributes else self.features(images, self.layers[-1:])
 
 
-def build(
+def build_vgg(
     depths: Sequence[int] = (2, 2, 3, 3, 3),
     channels: Sequence[int] = (64, 128, 256, 512, 512),
     padding: str = 'zero',
@@ -132,13 +134,13 @@ def build(
 
     def prepare(params):
         names = [name.replace('relu', 'conv') for name in module.layers]
-        return winograd.prepared(params, dict.fromkeys(names, False))
+        return winograd.with_transformed_kernels(params, dict.fromkeys(names, False))
 
     def check_size(images: Array, block: int) -> None:
         require_size(images, 2 ** (block - 1) * (1 if padding == 'zero' else 2), f'block {block}')
 
     return Extractor(
-        one_or_several(module.layers, compute),
+        one_or_several_layers(module.layers, compute),
         module.layers,
         init,
         tell if attributes else no_attributes,

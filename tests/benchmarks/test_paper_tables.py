@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from benchmarks import paper_methods, paper_report, paper_tables
-from mgan_jax import metrics, presets
+from mgan_jax import metrics
+from mgan_jax.metrics import colour
 from mgan_jax.models import stylegan2
+from mgan_jax.settings import presets
 from tests import toy
 from tests.small_runs import SIDE
 
@@ -66,7 +68,7 @@ def test_an_input_is_measured_as_it_is(measured, folder):
     hole = target.copy()
     hole[:, 6:10, 6:10] = 0
     np.testing.assert_allclose(run['input']['PSNR'][0], metrics.psnr(hole, target)[0], rtol=1e-5)
-    np.testing.assert_allclose(run['input']['AuC'][0], 100 * metrics.auc_ab(hole, target)[0], rtol=1e-5)
+    np.testing.assert_allclose(run['input']['AuC'][0], 100 * colour.auc_ab(hole, target)[0], rtol=1e-5)
 
 
 def test_tables_tell_what_they_are(measured):
@@ -113,7 +115,9 @@ def test_one_sentence(options, tmp_path, capsys, more, told):
 
 
 def test_styles_are_inverted_in_three_spaces():
-    generator = stylegan2.build(resolution=8, latent_dim=8, style_dim=8, mapping_layers=1, fmaps_base=64, fmaps_max=8)
+    generator = stylegan2.build_stylegan2(
+        resolution=8, latent_dim=8, style_dim=8, mapping_layers=1, fmaps_base=64, fmaps_max=8
+    )
     found = paper_methods.methods(generator, 'somewhere')
     spaces = {found[f'one-code-{space}'].fields['space'] for space in ('z', 'w', 'w+')}
     assert spaces == {'z', 'w', 'w+'} and found['encoder'].fields['init_from'] == 'somewhere'

@@ -17,7 +17,7 @@ REFERENCE = np.load(DATA / 'pggan_res32.npz')
 
 
 def apply(network, z):
-    generator = model.build(**network.configuration)
+    generator = model.build_pggan(**network.configuration)
     return np.asarray(jax.jit(generator.generate)(network.params, z))
 
 
@@ -38,7 +38,7 @@ def test_output_of_the_original_implementation(name):
 
 def test_feature_maps_of_the_original_implementation():
     network = find_network(formats.read(DATA / 'pggan_res32.pth').value)
-    generator = model.build(**network.configuration)
+    generator = model.build_pggan(**network.configuration)
     compute = jax.jit(generator.features, static_argnums=2)
     for l in range(1, 9):
         reference = REFERENCE[f'layer{l - 1}']

@@ -5,7 +5,9 @@ import pytest
 
 from mgan_jax.demo import drawing, landscape
 
-NOON_SUMMER = landscape.sample(np.random.default_rng(3))._replace(hour=0.5, season=0.5, shift_x=0.0, shift_y=0.0, lit=0)
+NOON_SUMMER = landscape.sample_latents(np.random.default_rng(3))._replace(
+    hour=0.5, season=0.5, shift_x=0.0, shift_y=0.0, lit=0
+)
 
 
 def _value(scene, name):
@@ -14,19 +16,19 @@ def _value(scene, name):
 
 def _region(scene, rows, columns):
     """Mean colour [3] in [0, 255] of a rectangle given in fractions of the side."""
-    image = drawing.draw(scene)
+    image = drawing.draw_scene(scene)
     (top, bottom), (left, right) = (np.array(span) * len(image) for span in (rows, columns))
     return image[int(top) : int(bottom), int(left) : int(right)].mean((0, 1))
 
 
 def _changed(a, b):
     """[H W] bool: pixels that differ clearly between two scenes."""
-    return np.abs(drawing.draw(a).astype(int) - drawing.draw(b)).max(-1) > 20
+    return np.abs(drawing.draw_scene(a).astype(int) - drawing.draw_scene(b)).max(-1) > 20
 
 
 def test_night_is_darker_than_dusk_and_dusk_than_day():
     night, dusk, day = (NOON_SUMMER._replace(hour=hour) for hour in (0.0, 0.78, 0.5))
-    assert drawing.draw(night).mean() < drawing.draw(dusk).mean() - 15 < drawing.draw(day).mean() - 30
+    assert drawing.draw_scene(night).mean() < drawing.draw_scene(dusk).mean() - 15 < drawing.draw_scene(day).mean() - 30
     assert _value(night, 'daylight') == 0 and _value(day, 'daylight') == 1
     assert _value(dusk, 'warm') > 0.5 > _value(day, 'warm')
     assert _value(night._replace(hour=0.25), 'morning') > 0.99 and _value(night._replace(hour=0.75), 'morning') < 0.01
@@ -34,8 +36,8 @@ def test_night_is_darker_than_dusk_and_dusk_than_day():
 
 def test_the_circle_of_hours_and_seasons_closes():
     for name in ('hour', 'season'):
-        first = drawing.draw(NOON_SUMMER._replace(**{name: 0.0})).astype(int)
-        last = drawing.draw(NOON_SUMMER._replace(**{name: 1 - 1e-9}))
+        first = drawing.draw_scene(NOON_SUMMER._replace(**{name: 0.0})).astype(int)
+        last = drawing.draw_scene(NOON_SUMMER._replace(**{name: 1 - 1e-9}))
         assert np.abs(first - last).max() <= 2
 
 
@@ -44,7 +46,7 @@ def test_lit_windows_shine_at_night():
     lit = dark._replace(lit=1)
     changed = _changed(dark, lit)
     assert 30 < changed.sum() < 200
-    assert drawing.draw(lit)[changed].mean() > drawing.draw(dark)[changed].mean() + 60
+    assert drawing.draw_scene(lit)[changed].mean() > drawing.draw_scene(dark)[changed].mean() + 60
     assert (_value(dark, 'lit'), _value(lit, 'lit')) == (0, 1)
 
 
@@ -92,15 +94,15 @@ def test_wall_paint_is_the_wall_colour_at_noon():
 
 @pytest.mark.parametrize('size', [32, 96, 128])
 def test_other_sizes_show_the_same_scene(size):
-    image = drawing.draw(NOON_SUMMER, size)
+    image = drawing.draw_scene(NOON_SUMMER, size)
     assert image.shape == (size, size, 3) and image.dtype == np.uint8
     pooled = image.reshape(16, size // 16, 16, size // 16, 3).mean((1, 3))
-    assert np.abs(pooled - drawing.draw(NOON_SUMMER, 16)).mean() < 8
+    assert np.abs(pooled - drawing.draw_scene(NOON_SUMMER, 16)).mean() < 8
 
 
 def test_a_size_too_small_to_draw_is_refused():
     with pytest.raises(ValueError, match='size is 4 pixels'):
-        drawing.draw(NOON_SUMMER, 4)
+        drawing.draw_scene(NOON_SUMMER, 4)
 
 
 # Segmentations
@@ -121,11 +123,11 @@ OWN = {
 def test_the_pixels_of_a_part_are_those_that_it_changes(part):
     plain = NOON_SUMMER._replace(tower=0, tree_left=0, tree_right=0)
     without, with_it = (plain._replace(**fields) for fields in OWN[part])
-    labels = drawing.segment(with_it)
+    labels = drawing.segment_scene(with_it)
     own = labels == drawing.PARTS.index(part)
     if part == 'tower':  # its window, too
-        own |= (labels == drawing.PARTS.index('windows')) & (drawing.segment(without) != labels)
-    changed = np.abs(drawing.draw(without).astype(int) - drawing.draw(with_it)).max(-1) > 0
+        own |= (labels == drawing.PARTS.index('windows')) & (drawing.segment_scene(without) != labels)
+    changed = np.abs(drawing.draw_scene(without).astype(int) - drawing.draw_scene(with_it)).max(-1) > 0
     assert own.sum() >= 15
     assert changed[own].mean() > 0.95  # all but what has nearly the colour of what is behind it
     assert (changed & ~own).sum() < 0.5 * own.sum() + 40  # pixels at the edges, which a smaller part of it covers
@@ -133,8 +135,8 @@ def test_the_pixels_of_a_part_are_those_that_it_changes(part):
 
 @pytest.mark.parametrize('seed', range(4))
 def test_parts_are_there_when_the_scene_has_them(seed):
-    scene = landscape.sample(np.random.default_rng(seed))
-    found = {drawing.PARTS[number] for number in np.unique(drawing.segment(scene))}
+    scene = landscape.sample_latents(np.random.default_rng(seed))
+    found = {drawing.PARTS[number] for number in np.unique(drawing.segment_scene(scene))}
     assert {'sky', 'hills', 'ground', 'walls', 'windows', 'door', 'roof'} <= found
     assert ('tower' in found) == bool(scene.tower)
     assert ('path' in found) == bool(scene.path)
@@ -142,9 +144,9 @@ def test_parts_are_there_when_the_scene_has_them(seed):
 
 
 def test_a_segmentation_knows_neither_light_nor_season_and_has_no_mixtures():
-    labels = drawing.segment(NOON_SUMMER)
+    labels = drawing.segment_scene(NOON_SUMMER)
     assert labels.dtype == np.uint8 and labels.shape == (64, 64)
-    night = drawing.segment(NOON_SUMMER._replace(hour=0.02, season=0.0, lit=1))
+    night = drawing.segment_scene(NOON_SUMMER._replace(hour=0.02, season=0.0, lit=1))
     discs = [at == drawing.PARTS.index('sun or moon') for at in (labels, night)]
     assert discs[0].sum() > 20 and (discs[0] != discs[1]).any()
     here = ~(discs[0] | discs[1])  # the sun is where the moon is not
@@ -154,4 +156,4 @@ def test_a_segmentation_knows_neither_light_nor_season_and_has_no_mixtures():
 
 def test_a_segmentation_too_small_is_refused():
     with pytest.raises(ValueError, match='size is 7 pixels'):
-        drawing.segment(NOON_SUMMER, size=7)
+        drawing.segment_scene(NOON_SUMMER, size=7)

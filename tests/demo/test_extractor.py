@@ -28,13 +28,13 @@ def _assert_equal(a, b):
 
 @functools.cache
 def _step():
-    return extractor.make_step()
+    return extractor.make_extractor_step()
 
 
 def _run(steps):
     """Weights and losses of so many steps on one batch."""
-    state, step, key = extractor.begin(seed=3), _step(), jax.random.key(0)
-    batch = scenes.batch(3, 0, extractor.BATCH, extractor.RESOLUTION)
+    state, step, key = extractor.init_extractor_state(seed=3), _step(), jax.random.key(0)
+    batch = scenes.draw_batch(3, 0, extractor.BATCH, extractor.RESOLUTION)
     weights = np.ones(len(landscape.ATTRIBUTES), np.float32)
     images, losses = gan.to_network(batch.images, extractor.RESOLUTION), []
     for i in range(steps):
@@ -56,7 +56,7 @@ def _interrupt(monkeypatch, calls):
 
 
 def test_steps_lower_the_loss_and_leave_the_preprocessing():
-    before = extractor.begin(seed=3).params
+    before = extractor.init_extractor_state(seed=3).params
     after, losses = _run(40)
     assert np.mean(losses[-5:]) < 0.97 * np.mean(losses[:5])
     _assert_equal(before['input'], after['input'])
@@ -68,7 +68,7 @@ def test_steps_are_deterministic():
 
 
 def test_preprocessing_normalises_each_channel():
-    images = scenes.batch(3, 0, 40, 16).images
+    images = scenes.draw_batch(3, 0, 40, 16).images
     prepared = extractor.preprocessing(images)
     pixels = images.reshape(-1, 3) / np.float32(255) @ prepared['kernel'] + prepared['bias'][None]
     np.testing.assert_allclose(pixels.mean(0), 0, atol=1e-4)
@@ -76,18 +76,18 @@ def test_preprocessing_normalises_each_channel():
 
 
 def test_first_weights_activate_half_of_everything_and_tell_the_mean():
-    params = extractor.begin(seed=3).params
-    batch = scenes.batch(3, 0, extractor.STANDARDISED, 16)
+    params = extractor.init_extractor_state(seed=3).params
+    batch = scenes.draw_batch(3, 0, extractor.STANDARDISED, 16)
     images = gan.to_network(batch.images, 16)
-    for layer in extractor.network().layers:
-        active = np.asarray(extractor.network().features(params, images, layer))
+    for layer in extractor.build_demo_extractor().layers:
+        active = np.asarray(extractor.build_demo_extractor().features(params, images, layer))
         assert 0.25 < (active > 0).mean() < 0.75 and 0.4 < np.square(active).mean() < 0.6, layer  # of N(0, 1): a half
-    means = scenes.batch(3, 0, extractor.MEASURED, 16).attributes.mean(0)
+    means = scenes.draw_batch(3, 0, extractor.MEASURED, 16).attributes.mean(0)
     assert np.abs(extractor.tell(params, batch.images).mean(0) - means).max() < 0.1
 
 
 def test_disturbed_images_are_near_and_depend_on_the_key():
-    images = gan.to_network(scenes.batch(3, 0, 8, 16).images, 16)
+    images = gan.to_network(scenes.draw_batch(3, 0, 8, 16).images, 16)
     one, same, other = (np.asarray(extractor.disturb(images, jax.random.key(seed))) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert one.shape == images.shape and np.any(one != other)
@@ -111,7 +111,7 @@ def test_importance_is_the_inverse_of_the_variance():
 def test_scores_name_what_each_attribute_needs(monkeypatch):
     monkeypatch.setitem(extractor.CONFIGURATION, 'attributes', ['part', 'height'])
     told, true = np.array([[0.9, 0.2], [0.6, 0.4], [0.2, 0.6]]), np.array([[1, 0.1], [0, 0.2], [0, 0.3]])
-    assert extractor.score(told, true) == {
+    assert extractor.score_extractor(told, true) == {
         'part': {'mean_absolute_error': 0.3, 'accuracy': 0.6667},
         'height': {'mean_absolute_error': 0.2, 'correlation': 1.0},
     }
@@ -119,12 +119,12 @@ def test_scores_name_what_each_attribute_needs(monkeypatch):
 
 def test_training_continues_as_if_never_interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(extractor, 'IMAGES', 64)
-    whole = extractor.train(tmp_path / 'whole', 1, 2)
+    whole = extractor.train_extractor(tmp_path / 'whole', 1, 2)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         _interrupt(patch, calls=2)
-        extractor.train(tmp_path / 'parts', 1, 2)
-    _assert_equal(whole, extractor.train(tmp_path / 'parts', 1, 2))
-    _assert_equal(whole, extractor.train(tmp_path / 'parts', 1, 2))  # nothing is left to do
+        extractor.train_extractor(tmp_path / 'parts', 1, 2)
+    _assert_equal(whole, extractor.train_extractor(tmp_path / 'parts', 1, 2))
+    _assert_equal(whole, extractor.train_extractor(tmp_path / 'parts', 1, 2))  # nothing is left to do
 
     rows = list(csv.DictReader((tmp_path / 'whole' / 'extractor_log.csv').read_text().splitlines()))
     assert [row['images'] for row in rows] == ['16', '32', '48', '64']

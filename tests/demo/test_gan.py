@@ -30,20 +30,20 @@ def _differences(a, b):
 
 
 def _batch(stage):
-    batch = scenes.batch(4, 0, gan.BATCH)
+    batch = scenes.draw_batch(4, 0, gan.BATCH)
     return batch.latents, gan.to_network(batch.images, stage.resolution)
 
 
 @functools.cache
 def _after_a_contest(regularised):
-    before = gan.begin(CONTEST, jax.random.key(0), None)
+    before = gan.init_gan_state(CONTEST, jax.random.key(0), None)
     before = jax.tree.map(np.asarray, before)  # the step takes its argument's memory
-    state, log = gan.make_step(CONTEST, regularised)(jax.tree.map(jnp.array, before), *_batch(CONTEST))
+    state, log = gan.make_gan_step(CONTEST, regularised)(jax.tree.map(jnp.array, before), *_batch(CONTEST))
     return before, state, log
 
 
 def test_equalized_is_the_inverse_of_stored():
-    params = gan.generator_of(SMALL).init(jax.random.key(0))
+    params = gan.build_demo_generator(SMALL).init(jax.random.key(0))
     again = gan.equalized(gan._stored(params))
     assert max(_differences(params, again)) < 1e-6
     kernels = [leaf['kernel'] for name, leaf in gan._stored(params).items()]
@@ -51,28 +51,28 @@ def test_equalized_is_the_inverse_of_stored():
 
 
 def test_a_grown_generator_keeps_the_average_and_renews_to_rgb():
-    previous = gan.begin(SMALL, jax.random.key(0), None)
+    previous = gan.init_gan_state(SMALL, jax.random.key(0), None)
     previous = previous._replace(average=jax.tree.map(lambda x: x + 1, previous.average))
-    state = gan.begin(GROWN, jax.random.key(1), previous)
+    state = gan.init_gan_state(GROWN, jax.random.key(1), previous)
     assert state.generator.keys() - previous.average.keys() == {'layer5', 'layer6'}
     for name in ('layer1', 'layer2', 'layer3', 'layer4'):
         _assert_equal(state.generator[name], previous.average[name])
-    fresh = gan._stored(gan.generator_of(GROWN).init(jax.random.split(jax.random.key(1))[0]))
+    fresh = gan._stored(gan.build_demo_generator(GROWN).init(jax.random.split(jax.random.key(1))[0]))
     for name in ('layer5', 'layer6', 'to_rgb'):
         _assert_equal(state.generator[name], fresh[name])
     _assert_equal(state.generator, state.average)
 
 
 def test_the_contest_keeps_the_whole_generator_and_brings_a_critic():
-    previous = gan.begin(SMALL, jax.random.key(0), None)
+    previous = gan.init_gan_state(SMALL, jax.random.key(0), None)
     assert previous.critic == {}
-    state = gan.begin(CONTEST, jax.random.key(1), previous)
+    state = gan.init_gan_state(CONTEST, jax.random.key(1), previous)
     _assert_equal(state.generator, previous.average)
     assert {'conv8', 'logit'} <= state.critic.keys()
 
 
 def test_lesson_steps_lower_the_loss():
-    state, step = gan.begin(SMALL, jax.random.key(0), None), gan.make_step(SMALL, False)
+    state, step = gan.init_gan_state(SMALL, jax.random.key(0), None), gan.make_gan_step(SMALL, False)
     losses = []
     for _ in range(20):
         state, log = step(state, *_batch(SMALL))

@@ -7,7 +7,7 @@ from mgan_jax.demo import drawing, landscape, scenes
 
 
 def test_batch_shapes_and_ranges():
-    _, images, targets = scenes.batch(seed=0, start=0, count=100)
+    _, images, targets = scenes.draw_batch(seed=0, start=0, count=100)
     assert images.shape == (100, 64, 64, 3) and images.dtype == np.uint8
     assert targets.shape == (100, len(landscape.ATTRIBUTES)) and targets.dtype == np.float32
     assert targets.min() >= 0 and targets.max() <= 1
@@ -16,20 +16,20 @@ def test_batch_shapes_and_ranges():
 
 
 def test_a_scene_depends_on_its_number_only():
-    _, images, targets = scenes.batch(seed=5, start=0, count=6)
-    _, tail_images, tail_targets = scenes.batch(seed=5, start=4, count=2)
+    _, images, targets = scenes.draw_batch(seed=5, start=0, count=6)
+    _, tail_images, tail_targets = scenes.draw_batch(seed=5, start=4, count=2)
     np.testing.assert_array_equal(tail_images, images[4:])
     np.testing.assert_array_equal(tail_targets, targets[4:])
-    scene = landscape.sample(np.random.default_rng([5, 3]))
-    np.testing.assert_array_equal(drawing.draw(scene), images[3])
+    scene = landscape.sample_latents(np.random.default_rng([5, 3]))
+    np.testing.assert_array_equal(drawing.draw_scene(scene), images[3])
     np.testing.assert_array_equal(landscape.attributes(scene), targets[3])
-    assert np.any(scenes.batch(seed=6, start=0, count=1).images != images[:1])
+    assert np.any(scenes.draw_batch(seed=6, start=0, count=1).images != images[:1])
     assert np.any(images[0] != images[1])
 
 
 def test_the_house_is_aligned():
     """The mean image keeps the house's edges, which shifts of a few pixels would wash out."""
-    images = scenes.batch(seed=1, start=0, count=200).images
+    images = scenes.draw_batch(seed=1, start=0, count=200).images
     shifts = np.random.default_rng(0).integers(-8, 9, size=len(images))
     shifted = np.stack([np.roll(image, shift, axis=1) for image, shift in zip(images, shifts, strict=True)])
     mean, blurred = (stack[:, 34:54, 16:48].astype(np.float32).mean((0, 3)) for stack in (images, shifted))
@@ -40,4 +40,4 @@ def test_the_house_is_aligned():
 
 def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match='count is 0'):
-        scenes.batch(0, 0, 0)
+        scenes.draw_batch(0, 0, 0)

@@ -14,7 +14,7 @@ LAYERS = ('relu1', 'relu2', 'relu3', 'relu4', 'relu5')
 
 
 def network():
-    extractor = alexnet.build(CHANNELS)
+    extractor = alexnet.build_alexnet(CHANNELS)
     return extractor, draw_weights(extractor.init)
 
 
@@ -34,7 +34,7 @@ def test_every_layer_against_numpy(height, width):
 
 
 def test_sizes_of_the_original_network():
-    extractor = alexnet.build()
+    extractor = alexnet.build_alexnet()
     params = jax.eval_shape(extractor.init, jax.random.key(0))
     maps = jax.eval_shape(lambda p, x: extractor.features(p, x, LAYERS), params, jnp.zeros((1, 224, 224, 3)))
     shapes = [(1, 55, 55, 64), (1, 27, 27, 192), (1, 13, 13, 384), (1, 13, 13, 256), (1, 13, 13, 256)]
@@ -83,7 +83,7 @@ def test_no_layer_at_all():
 
 def test_networks_that_cannot_be_and_attributes_that_are_not_there():
     with pytest.raises(ValueError, match='^3 channel numbers are given; an AlexNet has 5 convolutions.$'):
-        alexnet.build((4, 4, 4))
+        alexnet.build_alexnet((4, 4, 4))
     extractor, params = network()
     with pytest.raises(ValueError, match='not trained to tell attributes'):
         extractor.attributes(params, jnp.zeros((1, 31, 31, 3)))

@@ -17,7 +17,7 @@ def keys(*numbers):
 
 @pytest.fixture(scope='module')
 def small():
-    prior = dip.build((16, 8), 3, channels=4, jitter=0.1)
+    prior = dip.build_deep_prior((16, 8), 3, channels=4, jitter=0.1)
     prior = dip.DeepPrior(*map(jax.jit, prior))
     return prior, prior.init(keys(3, 4, 3))
 
@@ -39,7 +39,7 @@ def test_only_a_jittered_input_changes_from_step_to_step(small):
     change = np.abs(np.asarray(prior.image(later)) - np.asarray(prior.image(codes)))
     assert change.max() > 1e-3
     np.testing.assert_array_equal(prior.image(later), prior.image(later))
-    still = jax.jit(dip.build((16, 8), 3, channels=4).image)
+    still = jax.jit(dip.build_deep_prior((16, 8), 3, channels=4).image)
     np.testing.assert_array_equal(still(later), still(codes))
     assert np.abs(np.asarray(still(codes)) - np.asarray(prior.image(codes))).max() > 1e-3
 
@@ -47,7 +47,7 @@ def test_only_a_jittered_input_changes_from_step_to_step(small):
 def test_steps_move_the_weights_and_count(small):
     prior, codes = small
     one = jax.tree.map(lambda leaf: leaf[0], codes)
-    optimizer = dip.optimizer(optax.sgd(0.5))
+    optimizer = dip.network_optimizer(optax.sgd(0.5))
     slopes = jax.tree.map(jnp.ones_like, one)
     change, state = optimizer.update(slopes, optimizer.init(one), one)
     moved = optax.apply_updates(one, change)
@@ -82,9 +82,9 @@ def test_a_layer_is_a_convolution_and_a_normalisation():
 @pytest.mark.parametrize('size', [(4, 4), (16, 18), (72, 36)])
 def test_sizes_that_cannot_be_halved(size):
     with pytest.raises(ValueError, match=f'images of {size[0]}x{size[1]} pixels are given'):
-        dip.build(size)
+        dip.build_deep_prior(size)
 
 
 def test_no_channels():
     with pytest.raises(ValueError, match='0 channels are given'):
-        dip.build((16, 16), channels=0)
+        dip.build_deep_prior((16, 16), channels=0)

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgan_jax import models, remote
+from mgan_jax import models
 from mgan_jax.models import lpips, pggan, vgg
+from mgan_jax.storage import remote
 from tests.toy import draw_weights
 
 PGGAN = {'resolution': 8, 'latent_dim': 6, 'fmaps_base': 32, 'fmaps_max': 5, 'image_channels': 1}
@@ -26,7 +27,7 @@ SOURCE = {'file': 'weights.pth', 'sha256': 'ab' * 32, 'format': 'torch'}
 
 @pytest.fixture(scope='module')
 def params():
-    return draw_weights(pggan.build(**PGGAN).init)
+    return draw_weights(pggan.build_pggan(**PGGAN).init)
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +47,7 @@ def directory(tmp_path, original):
 def bucket():
     url = f'memory://{uuid.uuid4().hex}'
     yield url
-    remote.delete(url)
+    remote.delete_url(url)
 
 
 def describe(directory, **changes):
@@ -75,11 +76,11 @@ def test_a_generator_comes_back(original, params):
 
 
 def test_a_generator_behind_a_url(original, params, bucket):
-    remote.put(original, bucket, 'model.json')
+    remote.upload_folder(original, bucket, 'model.json')
     generator, loaded = models.load(bucket)
     assert generator.resolution == 8
     assert jax.tree.map(np.array_equal, loaded, params) == jax.tree.map(lambda x: True, params)
-    remote.delete(bucket)
+    remote.delete_url(bucket)
     models.load(bucket, remat=True)  # it is here already
 
 
@@ -88,11 +89,11 @@ def test_urls_of_no_model(original, bucket):
         models.load(bucket)
     with pytest.raises(ValueError, match='nope://bucket/model has a scheme that nothing here knows'):
         models.load('nope://bucket/model')
-    remote.put(original / 'params', f'{bucket}/params', 'manifest.ocdbt')
+    remote.upload_folder(original / 'params', f'{bucket}/params', 'manifest.ocdbt')
     text = refusal(bucket)
     assert bucket in text and '/tmp' not in text
-    remote.put(original, f'{bucket}/spoilt', 'model.json')
-    remote.write_bytes(f'{bucket}/spoilt/model.json', b'no json')
+    remote.upload_folder(original, f'{bucket}/spoilt', 'model.json')
+    remote.write_url(f'{bucket}/spoilt/model.json', b'no json')
     assert refusal(f'{bucket}/spoilt').startswith(f'{bucket}/spoilt/model.json cannot be read')
 
 
@@ -121,14 +122,14 @@ def test_options_that_there_are_not(original, options):
 
 
 def test_heads_have_no_options(tmp_path):
-    heads = lpips.build(['relu1_1'], [3])
+    heads = lpips.build_lpips(['relu1_1'], [3])
     models.save(tmp_path / 'heads', 'lpips', {'layers': ['relu1_1'], 'channels': [3]}, draw_weights(heads.init))
     with pytest.raises(ValueError, match="the option 'remat' is given for .*heads, but .* 'lpips' has no options.$"):
         models.load(tmp_path / 'heads', remat=True)
 
 
 def test_an_extractor_comes_back(tmp_path):
-    extractor = vgg.build(**VGG)
+    extractor = vgg.build_vgg(**VGG)
     params = draw_weights(extractor.init)
     models.save(str(tmp_path / 'deep' / 'vgg'), 'vgg', VGG, params)
     loaded_extractor, loaded = models.load(str(tmp_path / 'deep' / 'vgg'))

@@ -7,7 +7,7 @@ import pytest
 
 from mgan_jax import models
 from mgan_jax.models import encoder
-from mgan_jax.models.convolution import trainable_conv
+from mgan_jax.models.convolutions.plain import trainable_conv
 from tests import toy
 
 CONFIGURATION = {'image_size': [16, 16], 'latent_dim': 6, 'channels': [4, 8], 'made_for': 'whose'}
@@ -15,7 +15,7 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float
 
 
 def network(**changes):
-    built = encoder.build(**CONFIGURATION | changes)
+    built = encoder.build_encoder(**CONFIGURATION | changes)
     return built, toy.draw_weights(built.init)
 
 
@@ -65,12 +65,16 @@ def test_an_encoder_comes_back_from_a_model_directory(tmp_path):
 
 def test_a_checksum_knows_the_weights_and_not_what_is_made_of_them():
     _, params = toy.generator()
-    known = encoder.checksum(params)
-    assert known == encoder.checksum(models.cast(params, 'bfloat16')) == encoder.checksum(jax.device_get(params))
-    assert encoder.checksum(params | {'layer3': params['layer3'] | {'transformed': jnp.ones((4, 4))}}) == known
+    known = encoder.weights_checksum(params)
+    assert (
+        known
+        == encoder.weights_checksum(models.cast(params, 'bfloat16'))
+        == encoder.weights_checksum(jax.device_get(params))
+    )
+    assert encoder.weights_checksum(params | {'layer3': params['layer3'] | {'transformed': jnp.ones((4, 4))}}) == known
     bias = params['to_rgb']['bias']
     other = params | {'to_rgb': params['to_rgb'] | {'bias': bias.at[0].add(0.5)}}
-    assert encoder.checksum(other) != known
+    assert encoder.weights_checksum(other) != known
 
 
 @pytest.mark.parametrize('shape', [(3, 16, 16), (3, 8, 16, 3), (3, 16, 16, 1)])

@@ -19,27 +19,27 @@ def maps(seed):
 
 
 def test_distance_by_its_definition():
-    network = lpips.build(**CONFIGURATION)
+    network = lpips.build_lpips(**CONFIGURATION)
     heads = jax.tree.map(jnp.abs, draw_weights(network.init))
     x, y = maps(0), maps(1)
-    found = jax.jit(network.distance)(heads, jax.tree.map(lpips.unit, x), jax.tree.map(lpips.unit, y))
+    found = jax.jit(network.distance)(heads, jax.tree.map(lpips.unit_length, x), jax.tree.map(lpips.unit_length, y))
     np.testing.assert_allclose(found, reference(x, y, [heads['first'], heads['second']]), rtol=1e-5)
 
 
 def test_unit_features_have_length_one_or_are_zero():
     x = np.concatenate([maps(0)[0].reshape(-1, 3), np.zeros((1, 3)), np.full((1, 3), 1e-6)]).astype(np.float32)
-    length = np.sqrt(np.square(lpips.unit(jnp.asarray(x))).sum(axis=-1))
+    length = np.sqrt(np.square(lpips.unit_length(jnp.asarray(x))).sum(axis=-1))
     np.testing.assert_allclose(length, np.where(x.any(axis=-1), 1, 0), rtol=2e-4)
 
 
 @pytest.mark.parametrize('size', [0, 1e-25, 1e-12, 1.0])
 def test_slopes_are_finite(size):
     x = jnp.full((1, 1, 1, 3), size, jnp.float32)
-    assert np.isfinite(jax.grad(lambda x: jnp.sum(jnp.square(lpips.unit(x) - 0.5)))(x)).all()
+    assert np.isfinite(jax.grad(lambda x: jnp.sum(jnp.square(lpips.unit_length(x) - 0.5)))(x)).all()
 
 
 def test_heads_come_back_from_a_model_directory(tmp_path):
-    heads = draw_weights(lpips.build(**CONFIGURATION).init)
+    heads = draw_weights(lpips.build_lpips(**CONFIGURATION).init)
     models.save(tmp_path / 'heads', 'lpips', CONFIGURATION, heads)
     network, loaded = models.load(tmp_path / 'heads')
     assert isinstance(network, models.Lpips)
@@ -51,4 +51,4 @@ def test_heads_come_back_from_a_model_directory(tmp_path):
 @pytest.mark.parametrize('layers, channels, given', [(['a'], [1, 2], '1 layers and 2'), ([], [], '0 layers and 0')])
 def test_heads_that_cannot_be(layers, channels, given):
     with pytest.raises(ValueError, match=f'^{given} channel numbers are given; one of each per stage.$'):
-        lpips.build(layers, channels)
+        lpips.build_lpips(layers, channels)

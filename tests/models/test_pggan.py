@@ -21,7 +21,7 @@ def draw_latents(*shape):
 
 @pytest.fixture(scope='module')
 def small():
-    generator = pggan.build(16, **SMALL)
+    generator = pggan.build_pggan(16, **SMALL)
     return generator, draw_weights(generator.init)
 
 
@@ -40,7 +40,7 @@ def test_images_and_feature_maps_of_the_original_implementation(tmp_path, name):
 
 @pytest.mark.parametrize('resolution, channels', [(8, 1), (8, 3), (16, 1), (32, 3)])
 def test_the_two_halves_make_the_whole_at_every_layer(resolution, channels):
-    generator = pggan.build(resolution, 7, 100, 13, channels)
+    generator = pggan.build_pggan(resolution, 7, 100, 13, channels)
     params, z = draw_weights(generator.init), draw_latents(2, 7)
     layers = range(1, generator.num_layers + 1)
 
@@ -58,7 +58,7 @@ def test_the_two_halves_make_the_whole_at_every_layer(resolution, channels):
 
 @pytest.mark.parametrize('resolution', [8, 16, 32, 64, 128, 256, 512, 1024])
 def test_shapes_at_full_size(resolution):
-    generator = pggan.build(resolution)
+    generator = pggan.build_pggan(resolution)
     layers = range(1, generator.num_layers + 1)
     assert len(layers) == 2 * (np.log2(resolution) - 1)
     params = jax.eval_shape(generator.init, jax.random.key(0))
@@ -74,13 +74,13 @@ def test_shapes_at_full_size(resolution):
 
 
 def test_number_of_parameters_of_the_largest_network():
-    params = jax.eval_shape(pggan.build(1024).init, jax.random.key(0))
+    params = jax.eval_shape(pggan.build_pggan(1024).init, jax.random.key(0))
     growth = sum(3 * channels + 3 for channels in (512, 512, 512, 512, 256, 128, 64, 32))  # to RGB at 4 to 512 pixels
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) + growth == 23_079_115  # as the released code counts
 
 
 def test_initial_weights_have_the_scale_of_equalised_learning_rates():
-    params = jax.jit(pggan.build(8, 16, 1024, 128).init)(jax.random.key(0))
+    params = jax.jit(pggan.build_pggan(8, 16, 1024, 128).init)(jax.random.key(0))
     for name, fan_in, gain in (
         ('layer1', 16 * 16, 2),
         ('layer2', 9 * 128, 2),
@@ -171,4 +171,4 @@ def test_what_a_pggan_does_not_have(small):
 )
 def test_networks_that_cannot_be(configuration, message):
     with pytest.raises(ValueError, match=f'^{message}'):
-        pggan.build(**configuration)
+        pggan.build_pggan(**configuration)

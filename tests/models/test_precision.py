@@ -70,7 +70,7 @@ def test_norms_of_half_precision_have_exact_statistics():
         np.testing.assert_array_equal(found, expected.astype(HALF))
 
 
-@pytest.mark.parametrize('builder', [stylegan.build, stylegan2.build])
+@pytest.mark.parametrize('builder', [stylegan.build_stylegan, stylegan2.build_stylegan2])
 @pytest.mark.parametrize('noise', ['stored', 'none', 'drawn'])
 @pytest.mark.parametrize('classes', [0, 3])
 def test_networks_with_styles(builder, noise, classes):
@@ -84,14 +84,14 @@ def test_networks_with_styles(builder, noise, classes):
 
 
 def test_pggan():
-    generator = pggan.build(16, 6, 128, 8)
+    generator = pggan.build_pggan(16, 6, 128, 8)
     params, z = draw_weights(generator.init), jax.random.normal(jax.random.key(1), (2, 6))
     images = [generator.generate(p, z) for p in (params, models.cast(params, HALF))]
     assert images[1].dtype == HALF
     assert_near(images[1], images[0])
 
 
-@pytest.mark.parametrize('extractor', [vgg.build((2, 1), (4, 6)), alexnet.build((4, 4, 4, 4, 4))])
+@pytest.mark.parametrize('extractor', [vgg.build_vgg((2, 1), (4, 6)), alexnet.build_alexnet((4, 4, 4, 4, 4))])
 def test_extractors(extractor):
     params, x = draw_weights(extractor.init), jax.random.uniform(jax.random.key(1), (2, 32, 32, 3), minval=-1)
     layer = extractor.layers[1]
@@ -104,7 +104,7 @@ def test_extractors(extractor):
 def test_slopes_of_half_precision_under_jit(remat):
     """One layer of this size is enough for XLA on a CPU to compare rounded numbers with unrounded ones: with a maximum in
     the place of `leaky_relu` nearly the whole slope is lost."""
-    generator, cut = pggan.build(64, 6, 1536, 24, remat=remat), 9
+    generator, cut = pggan.build_pggan(64, 6, 1536, 24, remat=remat), 9
     params = draw_weights(generator.init)
     features = generator.features(params, jax.random.normal(jax.random.key(1), (2, 6)), cut)
 

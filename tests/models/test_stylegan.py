@@ -10,7 +10,7 @@ from mgan_jax.models.styles import truncate
 from tests import toy
 
 SIZES = {'resolution': 16, 'latent_dim': 6, 'style_dim': 8, 'fmaps_base': 128, 'fmaps_max': 12, 'mapping_layers': 2}
-BUILDERS = {'stylegan': stylegan.build, 'stylegan2': stylegan2.build}
+BUILDERS = {'stylegan': stylegan.build_stylegan, 'stylegan2': stylegan2.build_stylegan2}
 LAYERS = {'stylegan': 6, 'stylegan2': 5}
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 

@@ -30,7 +30,7 @@ def images(*shape):
 
 
 def test_activations_of_the_original_implementation():
-    reference, extractor = stored('vgg16_lpips_metrics'), vgg.build()
+    reference, extractor = stored('vgg16_lpips_metrics'), vgg.build_vgg()
     names = [key.removesuffix('_mean') for key in reference if key.endswith('_mean')]
     assert len(names) == 5
     compute = jax.jit(lambda p, x: {name: extractor.features(p, x, name) for name in names})
@@ -41,14 +41,14 @@ def test_activations_of_the_original_implementation():
 
 
 def test_names_of_the_layers():
-    assert ' '.join(vgg.build().layers) == VGG16_LAYERS
-    vgg19 = vgg.build(depths=(2, 2, 4, 4, 4)).layers
+    assert ' '.join(vgg.build_vgg().layers) == VGG16_LAYERS
+    vgg19 = vgg.build_vgg(depths=(2, 2, 4, 4, 4)).layers
     assert len(vgg19) == 16
     assert [name for name in vgg19 if name not in VGG16_LAYERS.split()] == ['relu3_4', 'relu4_4', 'relu5_4']
 
 
 def test_computed_only_as_deep_as_needed():
-    extractor = vgg.build(channels=(4, 4, 8, 8, 8))
+    extractor = vgg.build_vgg(channels=(4, 4, 8, 8, 8))
     params = draw_weights(extractor.init)
     for depth, layer in enumerate(extractor.layers, 1):
         program = str(jax.make_jaxpr(extractor.features, static_argnums=2)(params, jnp.zeros((1, 16, 16, 3)), layer))
@@ -58,7 +58,7 @@ def test_computed_only_as_deep_as_needed():
 
 @pytest.mark.parametrize('padding, mode', [('zero', 'constant'), ('reflect', 'reflect')])
 def test_every_layer_against_numpy(padding, mode):
-    extractor = vgg.build(depths=(2, 1), channels=(4, 5), padding=padding)
+    extractor = vgg.build_vgg(depths=(2, 1), channels=(4, 5), padding=padding)
     params = jax.tree.map(np.asarray, draw_weights(extractor.init))
     x = images(2, 7, 6, 3)
     expected = (x + 1) / 2 @ params['input']['kernel'] + params['input']['bias']
@@ -72,7 +72,7 @@ def test_every_layer_against_numpy(padding, mode):
 
 
 def test_several_layers_are_one_pass_in_the_order_asked_for():
-    extractor = vgg.build(depths=(1, 2), channels=(4, 4))
+    extractor = vgg.build_vgg(depths=(1, 2), channels=(4, 4))
     params, x, asked = draw_weights(extractor.init), jnp.asarray(images(1, 8, 8, 3)), ('relu2_1', 'relu1_1')
     program = str(jax.make_jaxpr(extractor.features, static_argnums=2)(params, x, asked))
     assert program.count('conv_general_dilated[') == 2
@@ -81,12 +81,12 @@ def test_several_layers_are_one_pass_in_the_order_asked_for():
 
 
 def test_stages_are_the_last_layers_of_the_blocks():
-    assert vgg.build().stages == ('relu1_2', 'relu2_2', 'relu3_3', 'relu4_3', 'relu5_3')
-    assert vgg.build(depths=(2, 2, 4, 4, 4)).stages[2:] == ('relu3_4', 'relu4_4', 'relu5_4')
+    assert vgg.build_vgg().stages == ('relu1_2', 'relu2_2', 'relu3_3', 'relu4_3', 'relu5_3')
+    assert vgg.build_vgg(depths=(2, 2, 4, 4, 4)).stages[2:] == ('relu3_4', 'relu4_4', 'relu5_4')
 
 
 def test_gray_images_count_as_three_equal_channels():
-    extractor = vgg.build(depths=(1, 1), channels=(4, 4))
+    extractor = vgg.build_vgg(depths=(1, 1), channels=(4, 4))
     params, x = draw_weights(extractor.init), images(1, 8, 8, 1)
     found = extractor.features(params, jnp.asarray(x), 'relu2_1')
     expected = extractor.features(params, jnp.asarray(np.repeat(x, 3, axis=3)), 'relu2_1')
@@ -95,7 +95,7 @@ def test_gray_images_count_as_three_equal_channels():
 
 
 def test_attributes_are_a_head_on_the_mean_of_the_last_layer():
-    extractor = vgg.build(depths=(1, 1), channels=(4, 5), attributes=['night', 'tower', 'snow'])
+    extractor = vgg.build_vgg(depths=(1, 1), channels=(4, 5), attributes=['night', 'tower', 'snow'])
     assert extractor.attribute_names == ('night', 'tower', 'snow')
     params, x = draw_weights(extractor.init), jnp.asarray(images(2, 8, 8, 3))
     params['head']['bias'] = jnp.asarray([0.5, -1.0, 2.0])
@@ -105,7 +105,7 @@ def test_attributes_are_a_head_on_the_mean_of_the_last_layer():
 
 
 def test_without_attributes_there_is_no_head():
-    extractor = vgg.build(depths=(1,), channels=(4,))
+    extractor = vgg.build_vgg(depths=(1,), channels=(4,))
     params = draw_weights(extractor.init)
     assert extractor.attribute_names == () and sorted(params) == ['conv1_1', 'input']
     with pytest.raises(ValueError, match='^this extractor was not trained to tell attributes; it has only features.$'):
@@ -113,14 +113,14 @@ def test_without_attributes_there_is_no_head():
 
 
 def test_layers_that_are_not_there():
-    extractor = vgg.build(depths=(1, 2), channels=(4, 4))
+    extractor = vgg.build_vgg(depths=(1, 2), channels=(4, 4))
     with pytest.raises(ValueError, match=r"^layer 'conv2_1' is given; this extractor has relu1_1, relu2_1, relu2_2.$"):
         extractor.features(draw_weights(extractor.init), jnp.zeros((1, 8, 8, 3)), 'conv2_1')
 
 
 @pytest.mark.parametrize('padding, least', [('zero', 4), ('reflect', 8)])
 def test_images_that_are_too_small(padding, least):
-    extractor = vgg.build(depths=(1, 1, 1), channels=(4, 4, 4), padding=padding, attributes=['night'])
+    extractor = vgg.build_vgg(depths=(1, 1, 1), channels=(4, 4, 4), padding=padding, attributes=['night'])
     params = draw_weights(extractor.init)
     tell = jax.jit(extractor.attributes)
     features = jax.jit(extractor.features, static_argnums=2)
@@ -146,4 +146,4 @@ def test_images_that_are_too_small(padding, least):
 )
 def test_networks_that_cannot_be(configuration, message):
     with pytest.raises(ValueError, match=f'^{message}'):
-        vgg.build(**configuration)
+        vgg.build_vgg(**configuration)
