@@ -107,7 +107,7 @@ def _load_network(field: str, name: str, kind: type, compute: Compute) -> tuple[
     if not isinstance(model, kind):
         raise ValueError(f"{field} '{name}' holds {KINDS[type(model)]}; {KINDS[kind]} is wanted.")
     exact = compute.winograd and compute.dtype == 'float32'
-    if exact and jax.default_backend() == 'cpu' and not isinstance(model, models.Lpips):
+    if exact and jax.default_backend() == 'cpu' and isinstance(model, models.Generator | models.Extractor):
         params = jax.device_put(model.prepare(jax.device_get(params)))  # NumPy arrays: nothing is compiled
     return model, params
 

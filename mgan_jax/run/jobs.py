@@ -235,16 +235,16 @@ def make_prior(settings: PriorSettings, generator: models.Generator) -> priors.P
 def make_optimizer(settings: Settings) -> optax.GradientTransformation:
     """The optimiser of the prior's variables that the settings name."""
     chosen, prior = settings.optimizer, settings.prior
-    adam = {'num_steps': chosen.steps, 'b1': chosen.beta1, 'b2': chosen.beta2}
+    steps, b1, b2 = chosen.steps, chosen.beta1, chosen.beta2
     if prior.prior != 'multi-code':  # no axis of N codes to whiten
         rate = chosen.dip_rate if prior.prior == 'dip' else chosen.feature_rate
-        single = optax.sgd(rate) if chosen.optimizer == 'sgd' else optimizers.adam_optimizer(rate, **adam)
+        single = optax.sgd(rate) if chosen.optimizer == 'sgd' else optimizers.adam_optimizer(rate, steps, b1, b2)
         return dip.network_optimizer(single) if prior.prior == 'dip' else single
-    rates = chosen.latent_rate, chosen.alpha_rate / (prior.num_codes**2 if prior.alpha_over_n else 1)
+    alpha_rate = chosen.alpha_rate / (prior.num_codes**2 if prior.alpha_over_n else 1)
     if chosen.optimizer == 'sgd':
-        return optimizers.split_sgd_optimizer(*rates)
+        return optimizers.split_sgd_optimizer(chosen.latent_rate, alpha_rate)
     make = optimizers.split_adam_optimizer if chosen.optimizer == 'adam' else optimizers.whitening_optimizer
-    return make(*rates, **adam)
+    return make(chosen.latent_rate, alpha_rate, steps, b1, b2)
 
 
 def stopping_rules(settings: Settings) -> slots.StoppingRules:
