@@ -61,6 +61,17 @@ def test_each_configuration_shows_its_own_command():
 
 
 @pytest.mark.parametrize('task', presets.TASKS)
+def test_each_configuration_shows_the_values_of_its_presets(task):
+    """The docstring has a table: a column for each field that it names, a row for each preset."""
+    rows = [line.split() for line in (CONFIGS / FILES[task]).read_text().splitlines()]
+    header = next(row for row in rows if row[:1] == ['preset'])
+    start = rows.index(header) + 1
+    for name, row in zip(NAMES, rows[start : start + len(NAMES)], strict=True):
+        settings = presets.preset_settings(task, name)
+        assert row == [name, *(str(settings[field]) for field in header[1:])]
+
+
+@pytest.mark.parametrize('task', presets.TASKS)
 def test_upstream_is_the_released_code(task):
     """SGD of constant rate 1 one image at a time, alpha divided by N twice, the last iterate, no compositing."""
     settings = presets.preset_settings(task, 'upstream')
