@@ -79,8 +79,8 @@ def make_input(
     initial: InitialCodes, observed: observations.ObservedImage, earlier: EarlierCodes
 ) -> programs.ProgramInput:
     """What the optimisation of an image starts from, as a batch of one."""
-    codes = initial.encode(observed.baseline) if earlier.codes is None else earlier.codes
-    return programs.ProgramInput(np.array([observed.number], np.uint32), observed.observation, codes)
+    codes = initial.encode(observed.input_image) if earlier.codes is None else earlier.codes
+    return programs.ProgramInput(np.array([observed.checksum], np.uint32), observed.observation, codes)
 
 
 def _from_encoder(encoder: models.Encoder, weights: dict, shapes: Codes) -> InitialCodes:
