@@ -58,8 +58,8 @@ def find_initial_codes(settings: dict, generator: models.Generator, params: Any)
 
 def make_input(origin: InitialCodes, case: observations.ObservedImage, kept: EarlierCodes) -> programs.ProgramInput:
     """What the optimisation of an image begins with, as a batch of one."""
-    codes = origin.encode(case.naive) if kept.codes is None else kept.codes
-    return programs.ProgramInput(np.array([case.number], np.uint32), case.observation, codes)
+    codes = origin.encode(case.input_image) if kept.codes is None else kept.codes
+    return programs.ProgramInput(np.array([case.checksum], np.uint32), case.observation, codes)
 
 
 def _encoder(name: str, settings: dict, generator: models.Generator, params: Any) -> InitialCodes:

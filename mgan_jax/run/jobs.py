@@ -43,7 +43,7 @@ def prepare_job(settings: dict, own: tuple[models.Generator, Any] | None = None,
     batch_size = programs.choose_batch_size(settings['batch_size'], len(found), generator, task, objective, program)
     state = programs.state_shapes(generator, task, program, batch_size)
     chosen_edits = edits.parse_edits(settings, generator, state.codes.latents) if settings['task'] == 'edit' else None
-    files = [*masks.mask_file_content(settings.get('mask')), *masks.mask_file_content(settings['niqe'])]
+    files = [*masks.read_named_file(settings.get('mask')), *masks.read_named_file(settings['niqe'])]
     files += [chosen_edits.normals.tobytes()] if chosen_edits else []
     origin = initial_codes.find_initial_codes(settings, generator, params)
     made_by = records.fingerprint(settings, (params, vgg, origin.weights), *files)

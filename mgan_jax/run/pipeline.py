@@ -136,8 +136,8 @@ def _rules(settings: dict) -> slots.StoppingRules:
         steps,
         settings['tolerance'],
         settings['keep'],
-        curve_every=history.keep_interval(steps, 1, history.CURVE),
-        show_every=history.keep_interval(steps, settings['history_every'], history.FRAMES),
+        curve_every=history.choose_interval(steps, 1, history.MAX_LOSSES),
+        show_every=history.choose_interval(steps, settings['history_every'], history.FRAMES),
     )
 
 
@@ -195,7 +195,7 @@ def _look(line: PipelineState, item: tuple[int, Source]) -> PipelineItem | dict:
     case = observations.observe_image(source, content, line.job.generator, line.job.settings)
     start = initial_codes.make_input(line.job.origin, case, kept)
     line.read.append(None)
-    return PipelineItem(place, case, identity, found.again, start)
+    return PipelineItem(place, case, identity, found.outdated, start)
 
 
 def _depth(job: Job) -> int:

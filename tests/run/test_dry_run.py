@@ -81,7 +81,7 @@ def test_steps_that_accelerators_do_in_one_program(job):
 def test_observations_have_the_shapes_of_real_ones(folder, config):
     job = job_of(folder, config)
     case = observations.observe_image(job.sources[0], sources.read_source(job.sources[0]), job.generator, job.settings)
-    start = programs.ProgramInput(np.array([case.number], np.uint32), case.observation)
+    start = programs.ProgramInput(np.array([case.checksum], np.uint32), case.observation)
     expected = jax.tree.map(lambda leaf: (2, *leaf.shape[1:], str(leaf.dtype)), start)
     assert jax.tree.map(lambda leaf: (*leaf.shape, str(leaf.dtype)), dry_run._start(job)) == expected
 

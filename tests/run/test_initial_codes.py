@@ -61,7 +61,7 @@ def test_one_step_of_one_code_is_the_encoder_alone(folder, told, task):
     fields = {'num_codes': 1, 'layer': 6, 'steps': 1, 'init_from': str(folder / 'encoder')}
     found = inverted(folder, task, **fields)
     network, own = told
-    seen = np.concatenate([case.naive for case in found.cases])
+    seen = np.concatenate([case.input_image for case in found.cases])
     generator, params = models.load(folder / 'generator')
     code = network(own, seen)
     np.testing.assert_allclose(found.codes.latents[:, 0], code, rtol=1e-4, atol=1e-5)
@@ -71,7 +71,7 @@ def test_one_step_of_one_code_is_the_encoder_alone(folder, told, task):
 def test_codes_are_spread_around_the_one(folder, told):
     found = inverted(folder, steps=1, init_from=str(folder / 'encoder'), init_spread=0.1)
     first, second = np.split(found.codes.latents, 2, axis=1)
-    code = told[0](told[1], np.concatenate([case.naive for case in found.cases]))
+    code = told[0](told[1], np.concatenate([case.input_image for case in found.cases]))
     np.testing.assert_allclose(first[:, 0], code, rtol=1e-4, atol=1e-5)
     assert 0.03 < (second - first).std() < 0.2 and np.abs(np.diff((second - first)[:, 0], axis=0)).max() > 0.01
 
@@ -106,7 +106,7 @@ def test_the_styles_of_an_image(tmp_path, folder):
     models.save(tmp_path / 'generator', 'stylegan2', sizes, params)
     names = {'generator': str(tmp_path / 'generator'), 'init_from': str(tmp_path / 'encoder')}
     found = inverted(folder, space='w+', num_codes=1, steps=1, **names)
-    w = told(own, np.concatenate([case.naive for case in found.cases]))
+    w = told(own, np.concatenate([case.input_image for case in found.cases]))
     wanted = np.clip(network.generate(params, w, space='w'), -1, 1)
     np.testing.assert_allclose(found.inversion, wanted, rtol=1e-3, atol=1e-3)
     assert found.codes.latents.shape == (3, 1, 3, 5)
@@ -210,7 +210,7 @@ def test_without_it_codes_are_random(folder):
     found = inverted(folder, steps=1)
     assert initial_codes.find_initial_codes(settings_of(folder), generator, params) is initial_codes.RANDOM
     for case, codes in zip(found.cases, found.codes.latents, strict=True):
-        key = jax.random.fold_in(jax.random.key(0), case.number)[None]
+        key = jax.random.fold_in(jax.random.key(0), case.checksum)[None]
         drawn = composition.init(key, generator, params, batch=1, num_codes=2, layer=3)
         np.testing.assert_array_equal(drawn.latents[0], codes)
 
