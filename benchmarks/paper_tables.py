@@ -143,7 +143,7 @@ def measure(name: str, method: paper_methods.Method, key: str, options: argparse
         content |= {'measures': _measures(found.result, found, job, distance)}
         if settings['task'] == 'inpaint':  # before the known pixels are put back, as in the paper
             content['inversion'] = _measures(found.inversion, found, job, distance)
-        content |= {'input': _measures(np.concatenate([case.naive for case in found.cases]), found, job, distance)}
+        content |= {'input': _measures(np.concatenate([case.input_image for case in found.cases]), found, job, distance)}
         if job.measures.niqe is not None:  # which has no target to compare with
             content['target'] = {'NIQE': np.asarray(job.measures.niqe(found.targets), float).tolist()}
         if first == 0:
@@ -209,7 +209,7 @@ def _measures(
 
 def _keep_pictures(folder: Path, name: str, key: str, found: batches.InvertedBatch) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    inputs = np.concatenate([case.naive for case in found.cases])
+    inputs = np.concatenate([case.input_image for case in found.cases])
     for title, images in ((key, found.result), ('input', inputs), ('target', found.targets)):
         for number, image in enumerate(images[:SHOWN]):
             values = to_uint8(np.broadcast_to(image, (*image.shape[:2], 3)))

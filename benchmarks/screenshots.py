@@ -25,12 +25,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--out', type=Path, default=Path('docs/pictures'))
     parser.add_argument('--dark', action='store_true')
     chosen = parser.parse_args(arguments)
-    if browser.executable() is None:
+    if browser.find_browser() is None:
         parser.exit(2, 'no Chromium was found; install it, as by `apt-get install chromium`.\n')
     address = (Path(chosen.run) / 'report.html').absolute()
     if not address.is_file():
         parser.exit(2, f'{address} does not exist; give the folder of a run.\n')
-    with browser.opened(*SIZE, dark=chosen.dark) as page:
+    with browser.open_page(*SIZE, dark=chosen.dark) as page:
         page.open(address.as_uri())
         keep(page, chosen.out / 'report.png', 'window.scrollTo(0, 0)')
         page.run(f"location.hash = '#/{urllib.parse.quote(chosen.image)}'")

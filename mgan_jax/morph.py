@@ -142,7 +142,7 @@ def _write(folder: Path, own: tuple[Generator, Any], settings: dict, ends: list,
         last = np.clip(np.asarray(render(params, first, end, share)), -1, 1)
         row.append(history.make_frame(last, None))
     title = 'morph' if options.mix is None else 'mix'
-    for name, content in strips.strip_files(title, [''], [f'{share:.2g}' for share in shares], [row]).items():
+    for name, content in strips.make_strip_files(title, [''], [f'{share:.2g}' for share in shares], [row]).items():
         (folder / name).write_bytes(content)
     images.write_png(folder / 'last.png', last)
 

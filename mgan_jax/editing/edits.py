@@ -81,7 +81,7 @@ def make_editor(
         strengths = np.linspace(-span, span, frames).tolist()
         rows = [[history.make_frame(picture(normal, s), None) for s in strengths] for normal in edits.normals]
         labels = [f'{strength:+.2g}' if abs(strength) > 1e-9 else '0' for strength in strengths]
-        return result, strips.strip_files('edit', edits.names, labels, rows)
+        return result, strips.make_strip_files('edit', edits.names, labels, rows)
 
     return edit
 
