@@ -20,6 +20,7 @@ from benchmarks.interruptions import (
 )
 from mgan_jax import invert
 from mgan_jax.engine import slots
+from mgan_jax.results import records
 from mgan_jax.run import events
 from tests.small_runs import ROOT, arguments, folders, photo, refused
 
@@ -105,12 +106,10 @@ def test_what_is_wrong_is_seen(expected, tmp_path):
 
 SHARES = """
 import sys
-from mgan_jax import hosts, invert, pipeline, restoration, results, stores
-job = restoration.prepare(invert.read_settings(sys.argv[3:]), share=hosts.Share(int(sys.argv[1]), int(sys.argv[2])))
-with stores.opened(job.settings['out'], *job.share) as store:
-    results.start(store, job.settings, restoration.machine())
-    pipeline.restore(job, store)
-    results.write_table(store)
+from mgan_jax import invert
+from mgan_jax.run import jobs, processes
+share = processes.Share(int(sys.argv[1]), int(sys.argv[2]))
+jobs.carry_out(jobs.prepare_job(invert.read_settings(sys.argv[3:]), share=share))
 """
 
 
@@ -214,11 +213,11 @@ def test_a_file_that_is_gone_when_its_turn_comes(folder, undisturbed, tmp_path, 
     photos, out = tmp_path / 'photos', tmp_path / 'out'
     shutil.copytree(folder / 'photos', photos)
     photo(5).save(photos / 'photo5.png')
-    prepare = invert.restoration.prepare
+    prepare = invert.jobs.prepare_job
     with monkeypatch.context() as patch:
         patch.setattr(
-            invert.restoration,
-            'prepare',
+            invert.jobs,
+            'prepare_job',
             lambda settings, **more: (prepare(settings, **more), (photos / 'photo2.png').unlink())[0],
         )
         assert invert.main(words(folder, out, images=photos)) == 3
@@ -302,7 +301,7 @@ def stop():
 
 def test_a_result_that_cannot_be_written_leaves_its_checkpoint(folder, undisturbed, tmp_path, monkeypatch, capsys):
     """All steps of an image but those of its last turn are saved, until its result stands there."""
-    write = invert.results.write
+    write = records.write_record
 
     def full(store, name, *given):
         if name == 'photo4':
@@ -310,7 +309,7 @@ def test_a_result_that_cannot_be_written_leaves_its_checkpoint(folder, undisturb
         write(store, name, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(invert.results, 'write', full)
+        patch.setattr(records, 'write_record', full)
         assert steps_done(folder, tmp_path, patch, code=3) == 5 * 20
     assert steps_done(folder, tmp_path, monkeypatch) == 2
     assert compare_results(tmp_path, undisturbed) == []
@@ -344,7 +343,6 @@ def test_a_run_that_is_stopped_is_not_over_though_images_failed(folder, tmp_path
 
 
 def test_a_row_that_could_not_be_written_whole_breaks_no_table(folder, tmp_path, monkeypatch):
-    from mgan_jax.results import records
     from mgan_jax.storage import stores
 
     with stores.open_store(str(tmp_path), 0, 2) as store:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mgan_jax import invert
-from mgan_jax.settings import presets
+from mgan_jax.settings import fields, presets
 from tests.small_runs import FILES, ROOT, SIDE, arguments, folders, refused
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
@@ -163,8 +163,8 @@ def test_own_configuration_that_cannot_be_used(program, words, tmp_path, capsys)
 def test_own_configuration(folder, tmp_path):
     """Flags may stand before or after --config, with = or without."""
     (tmp_path / 'own.py').write_text(
-        'import ml_collections\nfrom mgan_jax import presets\n'
-        "def get_config(): return ml_collections.ConfigDict(presets.settings('denoise', 'fast') | {'steps': 7})\n"
+        'import ml_collections\nfrom mgan_jax.settings import presets\n'
+        "def get_config(): return ml_collections.ConfigDict(presets.preset_settings('denoise', 'fast') | {'steps': 7})\n"
     )
     command = [
         '--config.layer=2',
@@ -176,7 +176,7 @@ def test_own_configuration(folder, tmp_path):
     ]
     settings = invert.read_settings(command)
     changed = {'steps': 7, 'layer': 2, 'mask': 'random:0.5', 'composite': False}
-    assert settings == presets.preset_settings('denoise', 'fast') | changed
+    assert fields.flatten_settings(settings) == presets.preset_settings('denoise', 'fast') | changed
 
 
 def test_help(capsys):
