@@ -163,11 +163,11 @@ def _describe_batch(batch: InvertedBatch, settings: Settings) -> dict:
 
 def _measure_batch(batch: InvertedBatch, job: Job, distance: Callable | None) -> dict:
     """Measures of the results and of the inputs; of inpainting also of the inversions, as in the paper; NIQE of targets."""
-    baseline = np.concatenate([image.baseline for image in batch.observed])
+    input_images = np.concatenate([image.input_image for image in batch.observed])
     content = {'measures': _measure_images(batch.result, batch, job, distance)}
     if isinstance(job.settings.task, fields.Inpaint):  # the inversion does not contain the known pixels
         content['inversion'] = _measure_images(batch.inversion, batch, job, distance)
-    content['input'] = _measure_images(baseline, batch, job, distance)
+    content['input'] = _measure_images(input_images, batch, job, distance)
     if job.measures.niqe is not None:
         content['target'] = {'NIQE': np.asarray(job.measures.niqe(batch.targets), float).tolist()}
     return content
@@ -210,8 +210,8 @@ def _measure_images(
 
 def _keep_pictures(folder: Path, name: str, key: str, batch: InvertedBatch) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    baseline = np.concatenate([image.baseline for image in batch.observed])
-    for title, images in ((key, batch.result), ('input', baseline), ('target', batch.targets)):
+    input_images = np.concatenate([image.input_image for image in batch.observed])
+    for title, images in ((key, batch.result), ('input', input_images), ('target', batch.targets)):
         for number, image in enumerate(images[:SHOWN]):
             values = to_uint8(np.broadcast_to(image, (*image.shape[:2], 3)))
             Image.fromarray(values).save(folder / f'{name}_{title}_{number}.png')

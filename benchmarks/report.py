@@ -45,7 +45,7 @@ def measure_report(store: stores.Store, path: Path) -> dict:
         'MB of the process': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
         'MB': path.stat().st_size / 1e6,
     }
-    with browser.opened() as page:
+    with browser.open_page() as page:
         measures['seconds to open'] = page.open(path.absolute().as_uri())
         cards = page.run("document.querySelectorAll('.card').length")
         measures['seconds to sort'] = page.run(SORTING) / 1000
@@ -90,7 +90,7 @@ def _make_files(seed: int, side: int, settings: fields.Settings) -> dict[str, by
     frames = [(step, history.Frame(20 + 5 * (1 - np.exp(-step / 80)), b'')) for step in range(5, steps + 1, 5)]
     return {
         'preview.webp': thumbnails.make_thumbnail(pictures),
-        'history.csv': history.history_csv(losses, frames),
+        'history.csv': history.format_history(losses, frames),
         'result.png': b'',
         'target.png': b'',
     }

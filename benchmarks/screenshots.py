@@ -32,9 +32,9 @@ def main(arguments: Sequence[str]) -> None:
         raise ValueError(f"the run {options.run} has no image '{options.image}'; give the name of one of its folders.")
     if not options.out.is_dir():
         raise ValueError(f'the folder {options.out} does not exist; make it, or give another one.')
-    if browser.executable() is None:
+    if browser.find_browser() is None:
         raise ValueError('no Chromium was found; install it, as by `apt-get install chromium`.')
-    with browser.opened(*SIZE, dark=options.dark) as page:
+    with browser.open_page(*SIZE, dark=options.dark) as page:
         page.open(report.as_uri())
         save_screenshot(page, options.out / 'report.png', 'window.scrollTo(0, 0)')
         page.run(f"location.hash = '#/{urllib.parse.quote(options.image)}'")

@@ -85,6 +85,6 @@ def invert_batch(
 def _fill_batch(job: Job, observed: Sequence[ObservedImage]) -> ProgramInput:
     """The input of the program: the images, and copies of the last one up to the batch size."""
     initial = job.initial_codes
-    rows = [initial_codes.make_input(initial, image, initial.kept(image.source.name)) for image in observed]
+    rows = [initial_codes.make_input(initial, image, initial.earlier(image.source.name)) for image in observed]
     rows += rows[-1:] * (job.batch_size - len(rows))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
