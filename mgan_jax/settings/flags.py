@@ -11,7 +11,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax.settings import presets
+from mgan_jax.settings import analysis_fields, presets
 from mgan_jax.settings.errors import one_sentence
 from mgan_jax.settings.fields import KINDS
 
@@ -117,8 +117,6 @@ def _named_config(name: str, preset: list[str], usage: str) -> ConfigDict:
     chosen = preset[0] if preset else 'demo'
     try:
         if name == 'analysis':
-            from mgan_jax.settings import analysis_fields
-
             return ConfigDict(analysis_fields.analysis_preset(chosen))
         if name in NAMES:
             return ConfigDict(presets.preset_settings(NAMES[name], chosen))
