@@ -1,39 +1,38 @@
-"""Optimisers of an inversion, as optax transformations of one image's variables. All but 'sgd' decay to 0 over the run (cosine)."""
-
-from typing import Literal, get_args
+"""Optimisers of an inversion: optax transformations of the variables of one image."""
 
 import optax
 
 from mgan_jax import whitening
 from mgan_jax.composition import Codes
 
-Kind = Literal['whitening', 'adam', 'sgd']
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
-
-def code_optimizer(
-    kind: Kind, *, latent_rate: float, alpha_rate: float, num_steps: int, b1: float = 0.5, b2: float = 0.9
+def whitening_optimizer(
+    latent_rate: float, alpha_rate: float, num_steps: int, b1: float = 0.5, b2: float = 0.9
 ) -> optax.GradientTransformationExtraArgs:
-    """The optimiser of N codes and their channel importances.
+    """Whitened steps for latent codes and channel importances (see `whitening`), Adam with b1 and b2 for tail and noise.
 
-    'whitening': `whitening.whiten` for latent codes and importances, Adam for tail and noise. 'adam': Adam. 'sgd': the
-    released code's optimiser, with constant rates. latent_rate also applies to tail and noise. b1, b2: of Adam.
+    The rates decay to 0 over `num_steps` (cosine). latent_rate also applies to tail and noise.
     """
-    rates = latent_rate, alpha_rate
-    if kind == 'sgd':
-        return split_optimizer(optax.sgd(latent_rate), optax.sgd(alpha_rate))
-    latents, alpha = (_adam(rate, num_steps, b1, b2) for rate in rates)
-    if kind == 'adam':
-        return split_optimizer(latents, alpha)
-    whitened, importance = (whitening.whiten(optax.cosine_decay_schedule(rate, num_steps)) for rate in rates)
-    return split_optimizer(whitened, importance, rest=latents)  # tail and noise have no axis of N codes to whiten
+    latents, alpha = (whitening.whiten(_decaying(rate, num_steps)) for rate in (latent_rate, alpha_rate))
+    return split_optimizer(latents, alpha, rest=adam_optimizer(latent_rate, num_steps, b1, b2))
 
 
-def single_optimizer(
-    kind: Kind, *, rate: float, num_steps: int, b1: float = 0.5, b2: float = 0.9
-) -> optax.GradientTransformation:
-    """The optimiser of variables without an axis of N codes: SGD for 'sgd', else Adam."""
-    return optax.sgd(rate) if kind == 'sgd' else _adam(rate, num_steps, b1, b2)
+def split_adam_optimizer(
+    latent_rate: float, alpha_rate: float, num_steps: int, b1: float = 0.5, b2: float = 0.9
+) -> optax.GradientTransformationExtraArgs:
+    """Adam for all parts of the codes, with a rate for the channel importances. The rates decay to 0 (cosine)."""
+    latents, alpha = (adam_optimizer(rate, num_steps, b1, b2) for rate in (latent_rate, alpha_rate))
+    return split_optimizer(latents, alpha)
+
+
+def split_sgd_optimizer(latent_rate: float, alpha_rate: float) -> optax.GradientTransformationExtraArgs:
+    """The released code's optimiser: gradient descent with constant rates, without momentum."""
+    return split_optimizer(optax.sgd(latent_rate), optax.sgd(alpha_rate))
+
+
+def adam_optimizer(rate: float, num_steps: int, b1: float = 0.5, b2: float = 0.9) -> optax.GradientTransformation:
+    """Adam, whose rate decays to 0 over `num_steps` (cosine), for variables of any structure."""
+    return optax.adam(_decaying(rate, num_steps), b1, b2)
 
 
 def split_optimizer(
@@ -50,5 +49,5 @@ def split_optimizer(
     return optax.partition({'latents': latents, 'alpha': alpha, 'rest': rest or latents}, labels)
 
 
-def _adam(rate: float, num_steps: int, b1: float, b2: float) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(rate, num_steps), b1, b2)
+def _decaying(rate: float, num_steps: int) -> optax.Schedule:
+    return optax.cosine_decay_schedule(rate, num_steps)

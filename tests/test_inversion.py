@@ -244,7 +244,7 @@ def test_two_runs_are_one_long_run():
     state, first = inversion.run(step, inversion.init(jnp.zeros((3, 2)), CLIPPED), TARGET, num_steps=4)
     state, second = inversion.run(step, state, TARGET, num_steps=5)
     assert_trees_equal(state, whole)
-    np.testing.assert_array_equal(jnp.concatenate([first, second]), trace['loss'])
+    np.testing.assert_array_equal(jnp.concatenate([first['loss'], second['loss']]), trace['loss'])
     assert state.step.tolist() == [9, 9, 9]
 
 

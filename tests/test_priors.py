@@ -1,20 +1,16 @@
 """What multi-code inversion is compared with: what it starts with, its steps, and runs from files into files."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mgan_jax import composition, invert, priors
 from mgan_jax.models import stylegan2
-from mgan_jax.settings import presets
 from tests import toy
 from tests.small_runs import SIDE, arguments, contents, folders, refused, table
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
-
-
-def settings_of(**fields):
-    return presets.preset_settings('reconstruct', 'fast') | {'num_codes': 3, 'layer': 3} | fields
 
 
 def keys(count):
@@ -30,12 +26,12 @@ def styled():
 
 @pytest.mark.parametrize(
     'network, space, tail',
-    [(toy.generator, 'z', 'learned'), (styled, 'w+', 'learned'), (styled, 'z', 'own')],
+    [(toy.generator, 'z', True), (styled, 'w+', True), (styled, 'z', False)],
 )
 def test_feature_maps_start_as_several_codes_do(network, space, tail):
     generator, params = network()
-    settings = settings_of(space=space, tail=tail)
-    several, maps = priors.multi_code_prior(settings, generator), priors.feature_map_prior(settings, generator)
+    several = priors.multi_code_prior(generator, num_codes=3, layer=3, space=space, tail=tail)
+    maps = priors.feature_map_prior(generator, start=several, layer=3, space=space)
     codes, free = (jax.jit(prior.init)(keys(2), params) for prior in (several, maps))
     expected = jax.jit(lambda params, codes: composition.compose(generator, params, codes, layer=3, space=space))(
         params, codes
@@ -49,39 +45,36 @@ def test_feature_maps_start_as_several_codes_do(network, space, tail):
 def test_feature_maps_begin_where_codes_are_to_begin():
     generator, params = toy.generator()
     z = np.random.default_rng(0).standard_normal((1, 1, 8)).astype(np.float32)
-    maps = priors.feature_map_prior(settings_of(num_codes=1), generator)
+    start = priors.multi_code_prior(generator, num_codes=1, layer=3)
+    maps = priors.feature_map_prior(generator, start=start, layer=3)
     free = maps.init(keys(1), params, composition.Codes(z, None))
     np.testing.assert_allclose(free.features, generator.features(params, z[0], 3), atol=1e-5)
 
 
 def test_the_deep_image_prior_needs_no_weights():
-    prior = priors.make_prior(settings_of(prior='dip', dip_channels=4), toy.generator()[0])
+    prior = priors.deep_image_prior(toy.generator()[0], channels=4)
     images = jax.eval_shape(lambda keys: prior.compose(None, prior.init(keys, None)), keys(2))
     assert images.shape == (2, 16, 16, 3)
 
 
-@pytest.mark.parametrize('prior, rate', [('feature-map', 'feature_rate'), ('dip', 'dip_rate')])
-def test_rates_are_the_size_of_the_first_step(prior, rate):
-    generator, params = toy.generator()
-    for optimizer in ('whitening', 'sgd'):
-        chosen = priors.make_prior(
-            settings_of(prior=prior, optimizer=optimizer, dip_channels=2, **{rate: 0.03}), generator
-        )
-        shapes = jax.eval_shape(chosen.init, keys(1), params)
-        own = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), shapes)
-
-        @jax.jit
-        def first_step(own, update=chosen.optimizer.update, init=chosen.optimizer.init):
-            return update(jax.tree.map(lambda zero: zero + 2, own), init(own), own)[0]
-
-        change = first_step(own)
-        for leaf in jax.tree.leaves(change.weights if prior == 'dip' else change):
-            np.testing.assert_allclose(leaf, -0.06 if optimizer == 'sgd' else -0.03, rtol=1e-4)
+@pytest.mark.parametrize('rows', [(), (3,)])
+def test_codes_around_a_code_have_noise_of_mean_0(rows):
+    drawn = 5 + jax.random.normal(jax.random.key(0), (4, 50, *rows, 40))
+    one = jax.random.normal(jax.random.key(1), (4, 1, *rows, 40))
+    tail = jnp.ones((4, 2, 40))
+    codes = composition.Codes(drawn, jnp.ones((4, 50, 7)), jnp.zeros((4, 2, 40)))
+    found = priors.codes_around(composition.Codes(one, None, tail), codes, 0.3)
+    np.testing.assert_array_equal(found.latents[:, :1], one)
+    noise = np.asarray(found.latents - one)[:, 1:]
+    assert abs(noise.std() - 0.3) < 0.01 and abs(noise.mean()) < 0.01
+    np.testing.assert_array_equal(found.tail, tail)
+    np.testing.assert_array_equal(found.alpha, codes.alpha)
+    np.testing.assert_array_equal(priors.codes_around(composition.Codes(one, None), codes, 0.3).tail, codes.tail)
 
 
-def test_a_prior_that_there_is_not():
-    with pytest.raises(ValueError, match="prior 'gan' is given; multi-code, feature-map or dip"):
-        priors.make_prior(settings_of(prior='gan'), toy.generator()[0])
+def test_codes_of_an_earlier_run_are_taken_as_they_are():
+    codes = composition.Codes(jnp.zeros((1, 2, 4)), jnp.ones((1, 2, 3)))
+    assert priors.codes_around(codes, composition.Codes(jnp.ones((1, 2, 4)), jnp.ones((1, 2, 3))), 0.5) is codes
 
 
 @pytest.mark.parametrize('prior, name', [('feature-map', 'features'), ('dip', 'weights_kernel')])

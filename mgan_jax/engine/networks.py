@@ -1,4 +1,4 @@
-"""The networks that a run's settings name, loaded and checked to fit each other before the first image."""
+"""Loads the networks of a run and checks that they fit each other before the first image."""
 
 import functools
 import os
@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mgan_jax import losses, models, tasks
-from mgan_jax.engine import from_settings, memory
-from mgan_jax.models import dip, perceptual
+from mgan_jax import models
+from mgan_jax.models import perceptual
 
-KINDS = {
+KINDS: dict[type, str] = {
     models.Generator: 'a generator',
     models.Extractor: 'a feature extractor',
     models.Lpips: 'a set of LPIPS heads',
@@ -20,128 +19,101 @@ KINDS = {
 }
 
 
+class Compute(NamedTuple):
+    """How networks compute. dtype: of weights and feature maps. winograd: use Winograd kernels where they are quicker.
+    remat: compute feature maps again in the backward pass."""
+
+    dtype: str = 'float32'
+    winograd: bool = True
+    remat: bool = False
+
+
+DEFAULT = Compute()
+
+
 class Perception(NamedTuple):
-    """distance, weights: the perceptual loss, None without one. lpips(x, y): [B H W C] twice -> [B], None without heads."""
+    """The networks that compare images. distance, weights: the perceptual loss, None without one.
+    lpips(x, y): [B H W C] twice -> [B], None without LPIPS heads."""
 
     distance: perceptual.Distance | None = None
     weights: Any = None
     lpips: Callable | None = None
 
 
-def load_networks(
-    settings: dict, own: tuple[models.Generator, Any] | None = None
-) -> tuple[models.Generator, Any, Perception]:
-    """The generator, its weights and what the loss and the metrics see with. ValueError with one sentence.
+def load_generator(name: str, *, compute: Compute = DEFAULT, label: int = -1) -> tuple[models.Generator, dict]:
+    """The generator in a model directory and its weights. label: the class of a class-conditional generator, -1 for none.
 
-    own: a generator of the caller's and its weights, instead of the one that the settings name. With remat 'auto',
-    networks compute their feature maps twice where one image would take half of the memory that is left otherwise.
+    Raises ValueError with one sentence if the directory holds no generator or the label does not fit.
     """
-    found = _load_all(settings, own)
-    if settings['remat'] == 'auto' and image_bytes(settings, *found) > memory.available_bytes() / 2:
-        return _load_all(settings | {'remat': 'on'}, own)
-    return found
+    generator, params = _load_network('generator', name, models.Generator, compute)
+    if label >= 0:
+        generator = models.conditioned(generator, label)
+    return generator, models.cast(params, compute.dtype)
 
 
-def _load_all(settings: dict, own: tuple[models.Generator, Any] | None) -> tuple[models.Generator, Any, Perception]:
-    if own is None:
-        generator, params = load_generator(settings)
-    else:
-        generator, params = require_generator(own[0], settings), own[1]
-    return generator, params, load_perception(settings, generator.image_size)
+def load_perception(
+    *,
+    image_size: tuple[int, int],
+    extractor: str,
+    extractor_layer: str = 'relu3_3',
+    extractor_size: int = 256,
+    perceptual_loss: str = 'features',
+    perceptual_weight: float = 0.0,
+    lpips: str = '',
+    compute: Compute = DEFAULT,
+) -> Perception:
+    """The perceptual loss and the LPIPS metric, each only if it is needed.
 
-
-def image_bytes(settings: dict, generator: models.Generator, params: Any, perception: Perception) -> int:
-    """An estimate of what a step of one image takes, see `memory.step_bytes`; the same for all tasks."""
-    chosen = {name: settings[name] for name in ('layer', 'space', 'pixel', 'perceptual', 'extractor_size')}
-    prior = from_settings.make_prior(settings, generator)
-    chosen |= {'distance': perception.distance, 'compose': prior.compose}
-    objective = losses.objective(generator, tasks.reconstruct(), **chosen)
-
-    def start(params, weights):
-        codes = prior.init(jax.random.split(jax.random.key(0), 1), params)
-        image = jnp.zeros((1, *generator.image_size, generator.image_channels))
-        return codes, objective.prepare(image, params, weights)
-
-    codes, arguments = jax.eval_shape(start, params, perception.weights)
-    return memory.step_bytes(objective.evaluate, codes, *arguments)
-
-
-def load_generator(settings: dict) -> tuple[models.Generator, dict]:
-    """The generator and its weights. ValueError with one sentence if it cannot be used."""
-    if not settings['generator']:  # see `presets.require_values`
-        return require_generator(dip.image_frame(settings['dip_size']), settings), {}
-    generator, params = _load('generator', models.Generator, settings)
-    return require_generator(generator, settings), models.cast(params, settings['dtype'])
-
-
-def require_generator(generator: models.Generator, settings: dict) -> models.Generator:
-    """The generator with the label that the settings ask for. ValueError with one sentence if it cannot be used."""
-    if settings['label'] >= 0:
-        generator = models.conditioned(generator, settings['label'])
-    if settings['task'] == 'colorize' and generator.image_channels != 3:
-        raise ValueError(f"generator '{settings['generator']}' makes grey images; one that makes colours is wanted.")
-    return generator
-
-
-def load_perception(settings: dict, image_size: tuple[int, int]) -> Perception:
-    """The extractor, and the LPIPS heads if there are any. ValueError with one sentence if they cannot be used.
-
-    image_size: (H, W) of the results that LPIPS measures; the loss sees `extractor_size`. The loss is computed in the
-    type that the settings ask for, the metric in float32.
+    image_size: (H, W) of the images that the metric compares. extractor, lpips: model directories. extractor_size: pixels a
+    side that the loss compares. perceptual_loss: 'features' of one layer, or 'lpips'. perceptual_weight: no loss is loaded
+    for 0. The loss computes in `compute.dtype`, the metric in float32. Raises ValueError with one sentence if the networks
+    do not fit each other or the images.
     """
-    if not settings['perceptual'] and not settings['lpips']:
+    if not perceptual_weight and not lpips:
         return Perception()
-    name, size, layer = (settings[field] for field in ('extractor', 'extractor_size', 'extractor_layer'))
-    extractor, params = _load('extractor', models.Extractor, settings)
-    distance, weights, measure = (
-        perceptual.feature_distance(extractor, layer),
-        models.cast(params, settings['dtype']),
-        None,
-    )
-    what = f"extractor '{name}' cannot give extractor_layer '{layer}' at extractor_size {size}"
-    if settings['lpips']:
-        lpips, both = _load_lpips(settings, extractor, params, image_size)
-        measure = functools.partial(jax.jit(lambda weights, x, y: lpips(weights, x, y)), both)
-        if settings['perceptual_loss'] == 'lpips':
-            distance, weights = lpips, (weights, both[1])
-            what = f"extractor '{name}' cannot give LPIPS at extractor_size {size}"
-    if not settings['perceptual']:
-        return Perception(lpips=measure)
-    _rehearse(distance, weights, (size, size), what)
-    return Perception(distance, weights, measure)
+    network, params = _load_network('extractor', extractor, models.Extractor, compute)
+    distance, metric = perceptual.feature_distance(network, extractor_layer), None
+    weights = models.cast(params, compute.dtype)
+    what = f"extractor '{extractor}' cannot give extractor_layer '{extractor_layer}' at extractor_size {extractor_size}"
+    if lpips:
+        lpips_distance, heads = _load_lpips(lpips, extractor, network, params, image_size)
+        metric = functools.partial(jax.jit(lambda weights, x, y: lpips_distance(weights, x, y)), (params, heads))
+        if perceptual_loss == 'lpips':
+            distance, weights = lpips_distance, (weights, heads)
+            what = f"extractor '{extractor}' cannot give LPIPS at extractor_size {extractor_size}"
+    if not perceptual_weight:
+        return Perception(lpips=metric)
+    _require_usable(distance, weights, (extractor_size, extractor_size), what)
+    return Perception(distance, weights, metric)
 
 
-def _load_lpips(settings: dict, extractor: models.Extractor, params: dict, image_size: tuple[int, int]):
-    """-> LPIPS and its weights, which fit the extractor."""
-    lpips, heads = _load('lpips', models.Lpips, settings)
-    what = f"lpips '{settings['lpips']}' cannot be used with extractor '{settings['extractor']}'"
+def _load_lpips(
+    name: str, extractor_name: str, extractor: models.Extractor, params: dict, image_size: tuple[int, int]
+) -> tuple[perceptual.Distance, dict]:
+    """LPIPS with the heads of a model directory: -> (the distance, the weights of the heads)."""
+    lpips, heads = _load_network('lpips', name, models.Lpips, DEFAULT)
+    what = f"lpips '{name}' cannot be used with extractor '{extractor_name}'"
     try:
         distance = perceptual.lpips_distance(extractor, lpips)
     except ValueError as error:
         raise ValueError(f'{what}: {error}') from error
-    _rehearse(distance, (params, heads), image_size, what)
-    return distance, (params, heads)
+    _require_usable(distance, (params, heads), image_size, what)
+    return distance, heads
 
 
-def _load(field: str, kind: type, settings: dict) -> tuple[Any, dict]:
-    options = {'remat': True} if settings['remat'] == 'on' and kind is not models.Lpips else {}
-    model, params = models.load(os.path.expanduser(settings[field]), **options)
+def _load_network(field: str, name: str, kind: type, compute: Compute) -> tuple[Any, dict]:
+    options = {'remat': True} if compute.remat and kind is not models.Lpips else {}
+    model, params = models.load(os.path.expanduser(name), **options)
     if not isinstance(model, kind):
-        raise ValueError(f"{field} '{settings[field]}' holds {KINDS[type(model)]}; {KINDS[kind]} is wanted.")
-    return model, _prepared(model, params, settings)
+        raise ValueError(f"{field} '{name}' holds {KINDS[type(model)]}; {KINDS[kind]} is wanted.")
+    exact = compute.winograd and compute.dtype == 'float32'
+    if exact and jax.default_backend() == 'cpu' and isinstance(model, models.Generator | models.Extractor):
+        params = jax.device_put(model.prepare(jax.device_get(params)))  # NumPy arrays: nothing is compiled
+    return model, params
 
 
-def _prepared(model: Any, params: dict, settings: dict) -> dict:
-    """The weights with transformed kernels beside them, if the settings want them and they are quicker here."""
-    if not settings['winograd'] or settings['dtype'] != 'float32' or jax.default_backend() != 'cpu':
-        return params
-    if isinstance(model, models.Lpips):
-        return params
-    return jax.device_put(model.prepare(jax.device_get(params)))  # on the host, where nothing is compiled
-
-
-def _rehearse(distance: perceptual.Distance, weights: Any, size: tuple[int, int], what: str) -> None:
-    """Shapes only: raises what the networks object to in images of this size. what: the start of the sentence."""
+def _require_usable(distance: perceptual.Distance, weights: Any, size: tuple[int, int], what: str) -> None:
+    """Raises what the networks object to in images of this size; only shapes are computed. what: starts the sentence."""
     try:
         jax.eval_shape(distance.describe, weights, jax.ShapeDtypeStruct((1, *size, 3), jnp.float32))
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""A pool of slots that one compiled step advances together, each with an image at a step of its own.
+"""Batch slots: one compiled step advances all slots, each of which holds an image at a step of its own.
 
-An image that is finished leaves its slot and the next one enters, so that none waits for the slowest of a batch. Knows
-states, targets and slots; neither files nor generators.
+A finished image leaves its slot and the next one enters, so no image waits for the slowest of a batch. Independent of files
+and generators.
 """
 
 import functools
@@ -17,8 +17,8 @@ import numpy as np
 from mgan_jax import execution, inversion
 from mgan_jax.engine import memory
 
-CHECKS = 10  # how often in its steps an image is looked at
-PIECE = 10  # steps that accelerators do in one go: a run can be stopped between two of them
+CHECKS = 10  # times in its steps that an image is checked for its end
+PIECE = 10  # steps of one program on accelerators; a run can be stopped between two programs
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -28,11 +28,11 @@ def _replace(state: Any, fresh: Any, chosen: jax.Array) -> Any:
 
 
 class Program(NamedTuple):
-    """What the device does for all slots at once; every leaf of states, targets and outputs has the slots first.
+    """Compiled functions over all slots; every leaf of states, targets and outputs has the slots on its first axis.
 
-    begin(start, *shared) -> (state, target) before the first step; step.update(state, target, *shared); finish(codes,
-    target, *shared) -> the output that is wanted of codes. All compiled. place(tree) puts what came to the host back where
-    `begin` had it; devices: how many there are, of which the number of slots is a multiple.
+    begin(start, *shared) -> (state, target) before the first step. step: update(state, target, *shared). finish(codes,
+    target, *shared) -> the output of codes. shared: the weights. place(tree): moves host arrays to the devices, sharded as
+    `begin` returns them. devices: their number; the number of slots is a multiple of it.
     """
 
     begin: Callable
@@ -44,8 +44,8 @@ class Program(NamedTuple):
 
 
 class SlotEntry(NamedTuple):
-    """What enters. item: whose it is; start: what the program needs to begin with it, NumPy arrays with an axis of 1;
-    progress: how far it had come when an earlier run was stopped, None to begin."""
+    """An image that enters a slot. item: the caller's, returned with the image. start: input of `Program.begin`, NumPy arrays
+    with a first axis of 1. progress: where an earlier run stopped, None for a new image."""
 
     item: Any
     start: Any
@@ -53,11 +53,11 @@ class SlotEntry(NamedTuple):
 
 
 class StoppingRules(NamedTuple):
-    """When an image is finished: after num_steps; when its loss failed; or when its best loss fell by less than the share
-    `tolerance` over the last tenth of num_steps (0: never). keep: which iterate is its result, 'best' or 'last'.
+    """When an image is finished: after num_steps; when its loss became NaN or infinite; or when its best loss fell by less
+    than the share `tolerance` over the last tenth of num_steps (0: never).
 
-    curve_every: the loss of every step that it divides is kept; show_every: after so many steps, and at its end, an image is
-    shown (0: never).
+    keep: the iterate that is the result, 'best' or 'last'. curve_every: the losses at its multiples are kept. show_every: an
+    image is shown at its multiples and at its end (0: never).
     """
 
     num_steps: int
@@ -68,23 +68,25 @@ class StoppingRules(NamedTuple):
 
     @property
     def interval(self) -> int:
+        """Steps between two checks of an image."""
         return max(1, self.num_steps // CHECKS)
 
-    def until_look(self, steps: int) -> int:
-        """How many steps an image that has had `steps` goes on until it is looked at, whatever the others do."""
+    def until_check(self, steps: int) -> int:
+        """Steps from `steps` to the next check, independent of the other images."""
         stops = (self.interval, self.show_every) if self.show_every else (self.interval,)
         return min(self.num_steps - steps, *(every - steps % every for every in stops))
 
     def shows(self, steps: int, ended: bool) -> bool:
+        """Whether an image is shown after `steps`."""
         return bool(self.show_every) and (ended or steps % self.show_every == 0)
 
 
 class SlotImage(NamedTuple):
-    """An image after a turn. codes: of the iterate that is kept, loss: its, output: of the codes, None if nobody asked.
+    """An image after a turn; NumPy arrays without the axis of the slots.
 
-    failed_at: the step at which its loss became NaN or infinite, or -1; steps: how many changed it; left: how many more
-    there were for it; seconds: its share of the turns that it was in; losses, shown: see `ImageProgress`. Arrays are NumPy's,
-    without the axis of the slots.
+    codes, loss: of the iterate that `StoppingRules.keep` names. output: of these codes, None if it was not computed.
+    failed_at: the step at which the loss became NaN or infinite, or -1. steps: that changed the codes. left: steps that
+    remained. seconds: its share of the time of its turns. losses, shown: see `ImageProgress`.
     """
 
     item: Any
@@ -101,9 +103,11 @@ class SlotImage(NamedTuple):
 
 
 class ImageProgress(NamedTuple):
-    """How far an image has come, and all that it takes to go on from there with the same bits. state: its own, NumPy
-    arrays, None before its first step; compared: its best loss when it was last looked at. losses: (step, loss) while it was
-    sound; shown: (steps, what `show` made of it). Both are as long as the rules let them be."""
+    """Everything that an image needs to continue with the same bits.
+
+    state: of this image, NumPy arrays, None before its first step. compared: its best loss at the last check. losses:
+    (step, loss) before a failure. shown: (steps, what `show` returned).
+    """
 
     state: Any = None
     steps: int = 0
@@ -114,15 +118,15 @@ class ImageProgress(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """An image on its way."""
+    """An unfinished image."""
 
     entry: SlotEntry
     progress: ImageProgress
 
 
 class Turn(NamedTuple):
-    """images: all that were in the pool; left: those that have begun and are not finished; steps: how many each of them did;
-    seconds: how long that took, and computing: for how much of it the device had work."""
+    """Some steps of all slots. images: all that were in the slots. left: those that are unfinished. steps: of each image.
+    seconds: the duration. computing: the seconds of it in which the device worked."""
 
     images: list[SlotImage]
     left: list[Slot]
@@ -132,7 +136,7 @@ class Turn(NamedTuple):
 
 
 class SlotPool(NamedTuple):
-    """slots: None where there is no image; state, target: on the device, None before the first image enters."""
+    """slots: None where there is no image. state, target: on the device, None before the first image enters."""
 
     slots: list[Slot | None]
     state: Any = None
@@ -155,13 +159,14 @@ def run_slots(
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Turn]:
-    """Takes images, asked for when a slot is free, to their ends; yields every turn. watch: with all outputs.
-    show(item, output): what is kept of an image whenever it is shown.
+    """Optimises images in `size` slots until they are finished, and yields every turn. Entries are taken when a slot is free.
 
-    What becomes of an image depends on neither its slot nor the others, bit by bit, as long as `size` is the same: with
-    another one a program rounds differently. When `stop` becomes true the turn ends early, and is the last one if the caller
-    takes no more. Where the memory of the device does not suffice, the pool tells so and goes on with half the slots from
-    where its images were; MemoryError if each device has one.
+    watch: compute all outputs in every turn. show(item, output): its result is kept whenever an image is shown. tell:
+    receives messages. stop: ends the turn early when it becomes true.
+
+    The result of an image depends on neither its slot nor the other images, to the bit, as long as `size` is the same;
+    programs of another size round differently. Without enough device memory the run continues with half the slots, from
+    where its images were; MemoryError if each device has one slot.
     """
     source, pool = iter(entries), SlotPool([None] * size)
     waiting: list[Slot] = []
@@ -195,13 +200,13 @@ def _turn(
     stop: Callable[[], bool],
     clock: Callable[[], float],
 ) -> tuple[SlotPool, list[Slot], Turn]:
-    """Fills free slots, advances all until the first image is to be looked at, and frees the slots of finished images.
+    """Fills free slots, advances all until the next check of an image, and frees the slots of finished images.
 
-    The slots that it was given stay as they were, the memory of their states on the device is reused.
+    The given `SlotPool` is not changed, but the device memory of its state is reused.
     """
     began = clock()
     pool, waiting = _filled(pool, waiting, program)
-    length = min(rules.until_look(slot.progress.steps) for slot in pool.active.values())
+    length = min(rules.until_check(slot.progress.steps) for slot in pool.active.values())
     state, losses, length = _advance(pool, program, length, min(PIECE, rules.interval), stop)
     seconds = computing = clock() - began
     host = jax.tree.map(np.array, state)  # copies, since the next step reuses the memory of this state
@@ -230,8 +235,10 @@ def _turn(
 
 
 def _filled(pool: SlotPool, waiting: list[Slot], program: Program) -> tuple[SlotPool, list[Slot]]:
-    """-> (the pool with images in its free slots, those that still wait). Made for all slots and chosen slot by slot: one
-    program whatever the slots. What no image is in holds a copy of one and is not looked at."""
+    """-> (the pool with images in its free slots, the images that still wait).
+
+    The initial state is computed for all slots and selected slot by slot, which needs one program for any set of free
+    slots. Empty slots hold a copy of an image."""
     free = [place for place, slot in enumerate(pool.slots) if slot is None]
     entering = dict(zip(free, waiting, strict=False))
     if not entering:
@@ -247,7 +254,7 @@ def _filled(pool: SlotPool, waiting: list[Slot], program: Program) -> tuple[Slot
 
 
 def _resumed(program: Program, state: inversion.State, entering: dict[int, Slot]) -> inversion.State:
-    """The state with those of images that have begun in another pool."""
+    """`state` with the states of images that continue from an earlier run or a larger pool."""
     begun = {place: slot.progress.state for place, slot in entering.items() if slot.progress.state is not None}
     if not begun:
         return state
@@ -263,10 +270,10 @@ def _resumed(program: Program, state: inversion.State, entering: dict[int, Slot]
 def _advance(
     pool: SlotPool, program: Program, length: int, piece: int, stop: Callable[[], bool]
 ) -> tuple[inversion.State, np.ndarray, int]:
-    """-> (state, the losses [length B], their number `length`: fewer than `length` if `stop` became true).
+    """-> (state, losses [steps B], steps); fewer steps than `length` if `stop` became true.
 
-    In pieces, the rest step by step: accelerators compile a program for every length, and two of them are enough; CPUs are
-    given one step at a time in any case.
+    Runs programs of `piece` steps, and the rest step by step: accelerators compile two programs instead of one for every
+    length. On CPUs all steps are single.
     """
     state, done, losses = pool.state, 0, []
     if execution.is_on_cpu(state.step):

@@ -1,8 +1,8 @@
-"""The images that are on their way, saved so that a later run goes on with the same bits.
+"""Checkpoints of unfinished images: a later run continues them with the same bits.
 
-A checkpoint is a folder of the process's own part of the store: `images.json` says which images, of which settings, and how
-far, with their curves and frames; `states.npz` holds their states. The newest one replaces those before it. Orbax, which
-keeps the weights, is not for this: its threads wait for minutes for one another when a disk becomes full.
+A checkpoint is a folder in the part of the store that belongs to this process. `images.json` has the identity, steps, curve
+and frames of each image, `states.npz` their optimisation states. A new checkpoint replaces the older ones. These are NumPy
+files and no Orbax checkpoints, because Orbax's threads wait minutes for one another on a full disk.
 """
 
 import json
@@ -22,34 +22,33 @@ INDEX, STATES = 'images.json', 'states.npz'
 
 
 class SavedImage(NamedTuple):
-    """An image on its way, and how far it has come."""
+    """An unfinished image and its progress."""
 
     identity: Identity
     progress: ImageProgress
 
 
 def save_checkpoint(store: Store, images: Sequence[SavedImage]) -> None:
-    """Writes a checkpoint, whole or not at all, and removes the ones before; without images it just removes them."""
-    before = _there(store)
+    """Writes a checkpoint, whole or not at all, and removes older ones. Without images it only removes them."""
+    before = _checkpoint_names(store)
     if images:
         with store.folder(f'{store.own}/checkpoint-{_number(before) + 1:06d}', INDEX) as folder:
             states = jax.tree.map(lambda *rows: np.stack(rows), *[image.progress.state for image in images])
             np.savez(
                 folder / STATES, allow_pickle=False, **{str(i): leaf for i, leaf in enumerate(jax.tree.leaves(states))}
             )
-            index = {'version': VERSION, 'images': [_described(image) for image in images]}
+            index = {'version': VERSION, 'images': [_describe_image(image) for image in images]}
             (folder / INDEX).write_text(json.dumps(index), encoding='utf-8')
     for name in before:
         store.remove(name)
 
 
 def load_checkpoint(store: Store, like: Any) -> dict[Identity, ImageProgress]:
-    """What the last checkpoint holds, nothing if there is none.
+    """The images of the newest checkpoint; {} if there is none.
 
-    like: the state of one image, arrays or shapes. ValueError with one sentence if it cannot be used; a run may as well
-    begin these images anew.
+    like: the state of one image, arrays or shapes. Raises ValueError with one sentence if the checkpoint cannot be used.
     """
-    names = _there(store)
+    names = _checkpoint_names(store)
     if not names:
         return {}
     with store.fetched(names[-1]) as folder:
@@ -58,7 +57,7 @@ def load_checkpoint(store: Store, like: Any) -> dict[Identity, ImageProgress]:
             if index['version'] != VERSION:
                 raise ValueError(f'it has version {index["version"]} and this release reads version {VERSION}')
             with open(folder / STATES, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
-                rows = _rows(arrays, like, len(index['images']))
+                rows = _unstack(arrays, like, len(index['images']))
             return {
                 Identity(told['sha256'], told['made_by']): ImageProgress(
                     row,
@@ -70,13 +69,13 @@ def load_checkpoint(store: Store, like: Any) -> dict[Identity, ImageProgress]:
                 )
                 for told, row in zip(index['images'], rows, strict=True)
             }
-        except Exception as error:  # whatever becomes of damaged files
+        except Exception as error:  # NumPy and json raise nearly any exception for damaged files
             reason = ' '.join(str(error).split())[:200]
             raise ValueError(f'the checkpoint {store.text}/{names[-1]} cannot be used ({reason})') from error
 
 
-def _there(store: Store) -> list[str]:
-    """The names of checkpoints, in their order."""
+def _checkpoint_names(store: Store) -> list[str]:
+    """The names of checkpoints, oldest first."""
     return [f'{store.own}/{name}' for name in store.names(store.own) if name.startswith('checkpoint-')]
 
 
@@ -84,7 +83,7 @@ def _number(names: list[str]) -> int:
     return int(names[-1].rpartition('-')[2]) if names else 0
 
 
-def _described(image: SavedImage) -> dict:
+def _describe_image(image: SavedImage) -> dict:
     now = image.progress
     return image.identity._asdict() | {
         'steps': now.steps,
@@ -95,8 +94,8 @@ def _described(image: SavedImage) -> dict:
     }
 
 
-def _rows(arrays: Mapping[str, Any], like: Any, count: int) -> list[Any]:
-    """The states, image by image, as trees of NumPy arrays."""
+def _unstack(arrays: Mapping[str, Any], like: Any, count: int) -> list[Any]:
+    """The states of `count` images as trees of NumPy arrays. ValueError if shapes or types differ from those of `like`."""
     leaves, structure = jax.tree.flatten(like)
     stacked = [np.asarray(arrays[str(i)]) for i in range(len(leaves))]
     for leaf, wanted in zip(stacked, leaves, strict=True):

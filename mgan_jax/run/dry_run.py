@@ -1,6 +1,6 @@
-"""What a run would do, found without doing it: numbers, memory, volumes, time. Writes nothing.
+"""Estimates a run: numbers, memory, volumes, time. Writes nothing.
 
-The programs of the run are compiled and a few steps really done, at their shapes, with random codes and black images.
+Compiles the programs of the run and times a few steps at their real shapes, with random codes and black images.
 """
 
 import math
@@ -12,21 +12,21 @@ import jax
 import numpy as np
 
 from mgan_jax import tasks
-from mgan_jax.data import masks, observations
+from mgan_jax.data import observations
 from mgan_jax.engine import memory, programs
 from mgan_jax.engine.slots import PIECE
-from mgan_jax.run import jobs
+from mgan_jax.run.pipeline import Job
 
 CALLS, SECONDS = 3, 10.0  # steps that are timed together on CPUs; groups of steps are timed until this time is over
 
 
 class RunEstimate(NamedTuple):
-    """A run in numbers, of this process where nothing else is said; bytes and seconds.
+    """A run in numbers, for this process where nothing else is said; bytes and seconds.
 
-    done: images that have results already; slots: images at once on all devices; early: whether images may end before their
-    last step. weights, planned: on each device, the second is what a step takes beside them; left: what the fullest device
-    has beside the weights. state: of all slots. codes, pictures: of one image's results, before compression. compiling: of
-    all programs; step: of all slots; rest: what is done once for each filling of the slots, the start and the result.
+    done: images that have results. slots: images at once on all devices. early: images may finish before their last step.
+    weights: bytes on each device. planned: bytes of a step on each device beside the weights. left: bytes that the fullest
+    device has beside the weights. state: of all slots. codes, pictures: of the results of one image, before compression.
+    compiling: of all programs. step: of all slots. rest: work per filling of the slots: initial state and results.
     """
 
     images: int
@@ -49,19 +49,22 @@ class RunEstimate(NamedTuple):
 
     @property
     def batches(self) -> int:
+        """Fillings of the slots."""
         return math.ceil((self.images - self.done) / self.slots)
 
     @property
     def seconds(self) -> float:
-        """Of the whole run; reading and writing go on beside it."""
+        """The time of the whole run, if reading and writing keep up."""
         return self.batches and self.compiling + self.batches * (self.steps * self.step + self.rest)
 
 
-def estimate_run(job: jobs.Job, done: int = 0, clock: Callable[[], float] = time.perf_counter) -> RunEstimate:
-    """Compiles and times the programs of a job. done: how many of its images have results. ValueError with one sentence if
-    the memory does not suffice."""
+def estimate_run(job: Job, done: int = 0, clock: Callable[[], float] = time.perf_counter) -> RunEstimate:
+    """Compiles and times the programs of a job. done: the number of its images that have results.
+
+    Raises ValueError with one sentence if the memory does not suffice.
+    """
     try:
-        found = _measured(job, clock)
+        measured = _measure(job, clock)
     except Exception as error:
         if not memory.is_exhausted(error):
             raise
@@ -74,64 +77,64 @@ def estimate_run(job: jobs.Job, done: int = 0, clock: Callable[[], float] = time
         done=done,
         processes=job.share.count,
         slots=job.batch_size,
-        steps=job.settings['steps'],
-        early=job.settings['tolerance'] > 0,
-        **found,
+        steps=job.rules.num_steps,
+        early=job.rules.tolerance > 0,
+        **measured,
     )
 
 
 def images_per_hour(slots: int, steps: int, step: float, rest: float = 0.0) -> float:
-    """The pace of full slots. step: seconds of a step of all slots; rest: seconds for each filling of the slots beside it."""
+    """Images per hour with full slots. step: seconds of a step of all slots. rest: other seconds per filling of the slots."""
     return 3600 * slots / (steps * step + rest)
 
 
 def format_estimate(plan: RunEstimate) -> str:
-    """The plan as text: a line for each quantity with its value and how it was found."""
+    """The estimate as text: a line per quantity with its value and where it comes from."""
     rows = [*_amounts(plan), *_volumes(plan), *_times(plan)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     return '\n'.join(f'{name:<{widths[0]}}  {value:<{widths[1]}}  {how}'.rstrip() for name, value, how in rows)
 
 
-def _measured(job: jobs.Job, clock: Callable[[], float]) -> dict:
-    """What the devices tell."""
+def _measure(job: Job, clock: Callable[[], float]) -> dict:
+    """What compiled programs and devices tell: the fields of `RunEstimate` from `devices` on."""
     program, slots = job.program, job.batch_size
-    start = _start(job)
-    (state, target), begin, compile_begin = _twice(clock, lambda: program.begin(start, *program.shared))
+    start = _black_images(job)
+    (state, target), begin, compile_begin = _time_twice(clock, lambda: program.begin(start, *program.shared))
     devices = sorted(jax.tree.leaves(state)[0].sharding.device_set, key=lambda device: device.id)
     left = min(memory.available_bytes(device) for device in devices)
-    length = 1 if devices[0].platform == 'cpu' else min(PIECE, max(1, job.settings['steps'] // 10))
+    length = 1 if devices[0].platform == 'cpu' else min(PIECE, max(1, job.rules.num_steps // 10))
     began = clock()
-    compiled = _compiled(program.step, (state, target, *program.shared), length)
+    compiled = _compile_steps(program.step, (state, target, *program.shared), length)
     compile_step = clock() - began
     sizes = {
         'weights': _bytes(program.shared),
-        'planned': _planned(compiled, _bytes((state, target)) // len(devices)),
+        'planned': _planned_bytes(compiled, _bytes((state, target)) // len(devices)),
         'left': left,
         'state': _bytes(state),
         'codes': _bytes(state.codes) // slots,
         'pictures': _picture_bytes(job, start),
     }
-    state, step = _timed_steps(compiled, state, (target, *program.shared), length, clock)
-    finish, compile_finish = _twice(
+    state, step = _time_steps(compiled, state, (target, *program.shared), length, clock)
+    finish, compile_finish = _time_twice(
         clock, lambda: jax.device_get(program.finish(state.best_codes, target, *program.shared))
     )[1:]
     times = {'compiling': compile_begin + compile_step + compile_finish, 'step': step, 'rest': begin + finish}
     return {'devices': len(devices), 'kind': devices[0].device_kind, **sizes, **times}
 
 
-def _start(job: jobs.Job) -> programs.ProgramInput:
-    """Black images, as many as there are slots, each with codes of its own."""
-    settings, (height, width) = job.settings, job.generator.image_size
-    hole = masks.parse_mask(settings['mask'], (height, width), 0) if 'mask' in settings else observations.NO_HOLE
-    task = observations.make_task(settings, hole)
+def _black_images(job: Job) -> programs.ProgramInput:
+    """Black images for all slots, each with random codes of its own."""
+    height, width = job.generator.image_size
+    hole = observations.task_mask(job.settings.task, (height, width), seed=0)
+    task = observations.make_task(job.settings.task, hole)
     black = np.full((1, height, width, job.generator.image_channels), -1, np.float32)
     observation = jax.device_get(task.degrade(black))
     repeated = jax.tree.map(lambda leaf: np.repeat(leaf, job.batch_size, axis=0), observation)
     return programs.ProgramInput(np.arange(job.batch_size, dtype=np.uint32), repeated)
 
 
-def _twice(clock: Callable[[], float], work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """-> (the result, seconds, how many more it took the first time, when it was compiled)."""
+def _time_twice(clock: Callable[[], float], work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """-> (the result, seconds of the second call, further seconds of the first call, which compiles)."""
     began = clock()
     jax.block_until_ready(work())
     between = clock()
@@ -140,23 +143,23 @@ def _twice(clock: Callable[[], float], work: Callable[[], Any]) -> tuple[Any, fl
     return result, ended - between, max(0.0, between - began - (ended - between))
 
 
-def _compiled(step: Any, arguments: tuple, length: int) -> Any:
-    """The program that does `length` steps."""
+def _compile_steps(step: Any, arguments: tuple, length: int) -> Any:
+    """Compiles the program of `length` steps."""
     if length == 1:
         return step.update.lower(*arguments).compile()
     return step.scan.lower(*arguments, num_steps=length).compile()
 
 
-def _planned(compiled: Any, arguments: int) -> int:
-    """Bytes of a device that a step takes beside the weights: its other arguments, and what the compiler plans."""
+def _planned_bytes(compiled: Any, arguments: int) -> int:
+    """Bytes of a step on a device beside the weights: its other arguments, and the compiler's plan."""
     plan = compiled.memory_analysis()
-    if plan is None:  # some platforms do not tell
+    if plan is None:  # not on every platform
         return arguments
     return arguments + plan.temp_size_in_bytes + max(0, plan.output_size_in_bytes - plan.alias_size_in_bytes)
 
 
-def _timed_steps(compiled: Any, state: Any, rest: tuple, length: int, clock: Callable[[], float]) -> tuple[Any, float]:
-    """-> (the state after them, seconds of a step in the quickest group). The state is donated."""
+def _time_steps(compiled: Any, state: Any, rest: tuple, length: int, clock: Callable[[], float]) -> tuple[Any, float]:
+    """-> (the last state, seconds of a step in the quickest group). The given state is donated."""
     state, _ = compiled(state, *rest)
     jax.block_until_ready(state)
     calls = CALLS if length == 1 else 1
@@ -171,10 +174,10 @@ def _timed_steps(compiled: Any, state: Any, rest: tuple, length: int, clock: Cal
     return state, min(times)
 
 
-def _picture_bytes(job: jobs.Job, start: programs.ProgramInput) -> int:
-    """Of the input, the result, the inversion, and the target where it is known: a byte for each value."""
-    settings = job.settings
-    unknown = settings.get('damaged', False) or settings.get('low_res', False)
+def _picture_bytes(job: Job, start: programs.ProgramInput) -> int:
+    """Bytes of input, result, inversion, and target where it is known: one byte per value."""
+    task = job.settings.task
+    unknown = getattr(task, 'damaged', False) or getattr(task, 'low_res', False)
     full = math.prod((*job.generator.image_size, job.generator.image_channels))
     return (2 if unknown else 3) * full + tasks.pixels(start.observation)[0].size
 
@@ -225,7 +228,7 @@ def _times(plan: RunEstimate) -> list[tuple[str, str, str]]:
 
 
 def format_bytes(count: float) -> str:
-    """Bytes in a unit that people read: 1.5 MB."""
+    """Bytes with a unit: 1.5 MB."""
     for unit in ('bytes', 'kB', 'MB', 'GB', 'TB'):
         if count < 1000 or unit == 'TB':
             break
@@ -234,7 +237,7 @@ def format_bytes(count: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds in units that people read: 12 ms, 3.4 s, 5 min 20 s, 3 h 20 min, 2 days 4 h."""
+    """Seconds with units: 12 ms, 3.4 s, 5 min 20 s, 3 h 20 min, 2 days 4 h."""
     if seconds < 1:
         return f'{1000 * seconds:.3g} ms'
     if seconds < 60:

@@ -1,4 +1,4 @@
-"""The figures of a run while it goes on: pure functions of two looks at it."""
+"""Figures of a running job: rates and remaining time from two snapshots of it, and memory."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ import jax
 
 
 class RunProgress(NamedTuple):
-    """A look at a run; what only grows is counted from its beginning.
+    """A snapshot of a run. Counts start at its beginning.
 
-    seconds: by a clock that never goes back; total: the images of this process, of which `done` have results now, `failed`
-    have none, and `skipped` had them before. advanced: how far all images are, in images (half of an image's steps are 0.5,
-    one that ended early or failed is 1, one that was skipped 0); working: seconds that the device was advancing them. loss:
-    the mean over the images on the device. read: images that wait for it; unwritten: results that wait for the disk.
+    seconds: since the beginning, by a monotonic clock. total: the images of this process: `done` have results from this
+    run, `failed` have none, `skipped` had results before. advanced: progress of all images, in images: half of an image's
+    steps are 0.5, one that finished early or failed is 1, a skipped one 0. working: seconds in which the device advanced
+    images. loss: mean over the images on the device. read: prefetched images. unwritten: pending result writes.
     """
 
     seconds: float = 0.0
@@ -30,7 +30,7 @@ class RunProgress(NamedTuple):
 
 
 def progress_figures(before: RunProgress, now: RunProgress) -> dict[str, float]:
-    """What happened between two looks: names as TensorBoard groups them -> numbers, those that are known."""
+    """What happened between two snapshots: {TensorBoard tag: number}, without unknown ones."""
     numbers: dict[str, float] = {f'images/{name}': getattr(now, name) for name in ('done', 'failed', 'skipped')}
     numbers |= {'queue/read': now.read, 'queue/unwritten': now.unwritten}
     if now.loss is not None:
@@ -47,7 +47,7 @@ def progress_figures(before: RunProgress, now: RunProgress) -> dict[str, float]:
 
 
 def memory_figures(device: jax.Device | None = None) -> dict[str, float]:
-    """Bytes that this process holds, and those of a device (None: the first of this process) where it tells them."""
+    """Resident bytes of this process, and bytes in use on a device where it tells them; None is the first local device."""
     device = jax.local_devices()[0] if device is None else device
     told = device.memory_stats() or {}
     names = {'bytes_in_use': 'in_use', 'peak_bytes_in_use': 'peak', 'bytes_limit': 'limit'}
@@ -57,7 +57,7 @@ def memory_figures(device: jax.Device | None = None) -> dict[str, float]:
 
 
 def _resident(statm: Path) -> int | None:
-    """Bytes of memory of a process, from Linux's /proc/PID/statm; None where there is no such file."""
+    """Resident bytes from Linux's /proc/PID/statm; None where there is no such file."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(statm.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
     return None

@@ -1,8 +1,8 @@
-"""Errors as users read them."""
+"""Errors as one sentence."""
 
 
 def one_sentence(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """The message of an exception on one line; for system errors the file and the reason."""
     if isinstance(error, OSError) and error.strerror:
         return f'{error.filename}: {error.strerror}'
     return ' '.join(str(error).split())

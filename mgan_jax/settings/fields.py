@@ -296,14 +296,12 @@ def default_fields(task: str) -> dict[str, Any]:
 def parse_settings(flat: Mapping[str, Any]) -> Settings:
     """The settings of a run from its flat fields.
 
-    Raises ValueError with one sentence for missing or unknown fields, values of another type, values that no run can
-    have, and fields that contradict each other.
+    Raises ValueError with one sentence for missing or unknown fields, values of another type, and values that no run can
+    have. `require_consistent` checks fields against each other.
     """
     require_fields(flat)
     groups = {name: parse_group(group, flat) for name, group in GROUPS.items()}
-    settings = Settings(task=parse_group(TASK_TYPES[flat['task']], flat), **groups)
-    _require_consistent(settings)
-    return settings
+    return Settings(task=parse_group(TASK_TYPES[flat['task']], flat), **groups)
 
 
 def flatten_settings(settings: Settings) -> dict[str, Any]:
@@ -346,10 +344,13 @@ def require_kinds(flat: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
             raise ValueError(f'{name} is {value!r}; {KINDS[kind]} is wanted, such as {wanted[name]!r}.')
 
 
-def _require_consistent(settings: Settings) -> None:
-    """ValueError with one sentence for fields that contradict each other."""
+def require_consistent(settings: Settings, *, own_generator: bool = False) -> None:
+    """ValueError with one sentence for fields that contradict each other, or that are missing for a run.
+
+    own_generator: the caller brings a generator, so `generator` may be empty.
+    """
     data, prior, loss = settings.data, settings.prior, settings.loss
-    if not data.generator and not (prior.prior == 'dip' and prior.dip_size > 0):
+    if not (own_generator or data.generator or (prior.prior == 'dip' and prior.dip_size > 0)):
         raise ValueError(
             "no generator was given; set --config.generator to 'demo' or to a directory that `python -m converters` made."
         )

@@ -1,8 +1,11 @@
-"""Configuration files and the flags that change their fields, for the commands `python -m mgan_jax.COMMAND --config FILE`."""
+"""Configurations, the flags that change their fields, and the help of the commands `python -m mgan_jax.COMMAND --config FILE`."""
 
+import dataclasses
 import difflib
 import re
 import runpy
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 from absl import flags
@@ -10,15 +13,30 @@ from ml_collections import ConfigDict, config_flags
 
 from mgan_jax.settings import presets
 from mgan_jax.settings.errors import one_sentence
+from mgan_jax.settings.fields import KINDS
+
+# Names that stand for a configuration where there is no such file.
+NAMES = {
+    'invert': 'reconstruct',
+    'reconstruct': 'reconstruct',
+    'sr': 'super_resolve',
+    'super_resolve': 'super_resolve',
+    'colorize': 'colorize',
+    'inpaint': 'inpaint',
+    'denoise': 'denoise',
+    'edit': 'edit',
+}
+WIDTH = 118  # columns of the help
 
 
 def read_config(arguments: list[str], usage: str) -> dict:
-    """The fields of the file after --config, as `--config.FIELD=VALUE` change them.
+    """The flat fields of the configuration after --config, as `--config.FIELD=VALUE` change them.
 
-    usage: the command as its users type it, for what they are told. ValueError with one sentence.
+    --config: a Python file with `get_config`, FILE:PRESET, or a task's name such as sr or sr:fast. usage: the command line,
+    for error messages. Raises ValueError with one sentence.
     """
-    path, rest = _path(arguments, usage)
-    config = _load(path, usage)
+    path, rest = _split_config(arguments, usage)
+    config = _load_config(path, usage)
     values = flags.FlagValues()
     command_line = ['command', *rest]
     try:
@@ -31,7 +49,36 @@ def read_config(arguments: list[str], usage: str) -> dict:
     return config.to_dict()
 
 
-def _path(arguments: list[str], usage: str) -> tuple[str, list[str]]:
+def wants_help(arguments: list[str]) -> bool:
+    """Whether the arguments ask for help."""
+    return '--help' in arguments or '-h' in arguments
+
+
+def help_text(groups: Mapping[str, type], usage: str) -> str:
+    """The help of a command. groups: {title: dataclass whose fields carry an `Option`}; usage: its command line."""
+    lines = [
+        f'usage: {usage}',
+        '',
+        'Fields are set by --config.FIELD=VALUE. The defaults are those of the preset `fast`.',
+    ]
+    for title, group in groups.items():
+        options = dataclasses.fields(group)
+        if options:
+            lines += ['', title.rstrip('.') + ':']
+        for field in options:
+            lines += _field_lines(field)
+    return '\n'.join(lines)
+
+
+def _field_lines(field: dataclasses.Field) -> list[str]:
+    option = field.metadata['option']
+    kind = '|'.join(option.choices) if option.choices else type(field.default).__name__
+    head = f'  --config.{field.name}={kind}'
+    meaning = f'{option.help}{f" [{option.unit}]" if option.unit else ""} (default: {field.default!r})'
+    return [head, *textwrap.wrap(meaning, WIDTH, initial_indent=' ' * 6, subsequent_indent=' ' * 6)]
+
+
+def _split_config(arguments: list[str], usage: str) -> tuple[str, list[str]]:
     """The value of --config, and the other arguments."""
     values = flags.FlagValues()
     values.set_gnu_getopt()
@@ -46,11 +93,11 @@ def _path(arguments: list[str], usage: str) -> tuple[str, list[str]]:
     return path.value, rest
 
 
-def _load(path: str, usage: str) -> ConfigDict:
-    """get_config() of the Python file `path`, or get_config(PRESET) for FILE:PRESET."""
+def _load_config(path: str, usage: str) -> ConfigDict:
+    """get_config() of the Python file `path`, get_config(PRESET) for FILE:PRESET, or the preset of a task's name."""
     file, *preset = path.split(':', 1)
     if not Path(file).is_file():
-        raise ValueError(f"there is no configuration file '{file}'; usage: {usage}.")
+        return _named_config(file, preset, usage)
     try:
         program = runpy.run_path(file)
         if 'get_config' not in program:
@@ -66,8 +113,23 @@ def _load(path: str, usage: str) -> ConfigDict:
     return config
 
 
+def _named_config(name: str, preset: list[str], usage: str) -> ConfigDict:
+    chosen = preset[0] if preset else 'demo'
+    try:
+        if name == 'analysis':
+            from mgan_jax.settings import analysis_fields
+
+            return ConfigDict(analysis_fields.analysis_preset(chosen))
+        if name in NAMES:
+            return ConfigDict(presets.preset_settings(NAMES[name], chosen))
+    except ValueError as error:
+        raise ValueError(f'the configuration {name}:{chosen} cannot be used: {one_sentence(error)}') from error
+    names = ', '.join(sorted({*NAMES, 'analysis'}))
+    raise ValueError(f"there is no configuration file '{name}', and no task of this name ({names}); usage: {usage}.")
+
+
 def _explain(error: Exception, arguments: list[str], fields: dict, usage: str) -> str:
-    """What is wrong with the flags, in the command's words."""
+    """What is wrong with the flags, in one sentence."""
     for argument in arguments:
         name = re.match(r'--?(?:no)?config\.([^=]*)', argument)
         if name and name[1] not in fields:
@@ -80,8 +142,5 @@ def _explain(error: Exception, arguments: list[str], fields: dict, usage: str) -
     name = re.search(r'--config\.(\w+)', str(error))
     if name is None:
         return f'{one_sentence(error)}; usage: {usage}.'
-    given, example = (
-        one_sentence(error).split(': ')[0],
-        fields[name[1]],
-    )  # after the colon comes what Python's int() says
-    return f'{given}; {presets.KINDS.get(type(example))} is wanted, as in --config.{name[1]}={example}.'
+    given, example = one_sentence(error).split(': ')[0], fields[name[1]]  # behind the colon stands Python's own message
+    return f'{given}; {KINDS.get(type(example))} is wanted, as in --config.{name[1]}={example}.'

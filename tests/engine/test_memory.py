@@ -33,7 +33,8 @@ def test_a_step_of_two_layers_counted_by_hand():
 
 
 def test_bytes_of_an_image_do_not_count_the_weights():
-    each, fixed = memory.bytes_per_image(lambda batch: memory.step_bytes(evaluate, *arguments(batch)))
+    step = memory.StepMemory(lambda batch: memory.step_bytes(evaluate, *arguments(batch)), 2**30)
+    each, fixed = step._image_and_fixed()
     assert 0 <= each - FLOAT * 3000 * memory.PLANNED < 400
     assert FLOAT * 8000 <= fixed < FLOAT * 8100
 
@@ -89,8 +90,14 @@ def test_the_estimate_is_near_what_the_compiler_plans(layer, num_codes):
         (0, 0, 1000, 5, 5),
     ],
 )
-def test_batch_size(per_image, fixed, available, most, expected):
-    assert memory.largest_batch(per_image, fixed, available, most) == expected
+def test_largest_batch(per_image, fixed, available, most, expected):
+    step = memory.StepMemory(lambda batch: fixed + batch * per_image, available)
+    assert step.largest_batch(most) == expected
+
+
+@pytest.mark.parametrize('batch, share, expected', [(1, 1.0, True), (1, 0.5, False), (4, 1.0, True), (5, 1.0, False)])
+def test_fits(batch, share, expected):
+    assert memory.StepMemory(lambda count: 400 + 150 * count, 1000).fits(batch, share) == expected
 
 
 def test_available_on_this_machine():

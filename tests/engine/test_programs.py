@@ -1,5 +1,5 @@
 """How many images go through at once, and that devices share them without a word; what the programs do is tested by the
-runs of `test_restoration`."""
+runs of `test_jobs`."""
 
 import dataclasses
 import json
@@ -11,24 +11,28 @@ import jax
 import numpy as np
 import pytest
 
-from mgan_jax import composition, losses, optimizers, tasks
+from mgan_jax import losses, optimizers, priors, tasks
 from mgan_jax.engine import memory, programs
-from mgan_jax.settings import presets
 from tests import eight_devices, small_runs, toy
 
 
-def parts(task=None, devices=1, **fields):
+def parts(task=None, devices=1, num_codes=2, layer=3):
     generator, params = toy.generator()
     task = task or tasks.reconstruct()
-    settings = presets.preset_settings('reconstruct', 'fast') | {'num_codes': 2, 'layer': 3} | fields
-    objective = losses.objective(generator, task, layer=settings['layer'], perceptual=0)
-    given = jax.local_devices()[:devices]
-    program = programs.build_program(settings, generator, task, objective, (params, None), given)
+    prior = priors.multi_code_prior(generator, num_codes=num_codes, layer=layer)
+    objective = losses.objective(generator, task, layer=layer, perceptual=0, compose=prior.compose)
+    optimizer = optimizers.whitening_optimizer(0.1, 0.01, 300)
+    chosen = jax.local_devices()[:devices]
+    program = programs.build_program(prior, optimizer, task, objective, (params, None), seed=0, devices=chosen)
     return generator, task, objective, program
 
 
+def choose(wanted, count, given):
+    return programs.choose_batch_size(wanted, count, given[-1].devices, programs.step_memory(*given))
+
+
 def batch_size(wanted, count, *given, **options):
-    return programs.choose_batch_size(wanted, count, *parts(*given, **options))
+    return choose(wanted, count, parts(*given, **options))
 
 
 @pytest.mark.parametrize('wanted, count, expected', [(3, 10, 3), (10, 3, 3), (300, 301, 300), (5, 0, 1), (0, 9, 1)])
@@ -61,17 +65,16 @@ def test_what_fits_into_the_memory_of_each(monkeypatch, room, expected, devices)
     state, target = jax.tree.map(lambda x: x[:1], program.begin(start, *program.shared))
     one = memory.step_bytes(objective.evaluate, state.codes, target, *program.shared)
     monkeypatch.setattr(jax, 'local_devices', lambda: [Accelerator(room=int(room * one))])
-    found = programs.choose_batch_size(0, 20 * devices, generator, task, objective, program)
-    assert found == expected * devices
+    assert choose(0, 20 * devices, (generator, task, objective, program)) == expected * devices
 
 
 def test_accelerators_take_more(monkeypatch):
     one, two = parts(), parts(devices=2)
     monkeypatch.setattr(jax, 'local_devices', lambda: [Accelerator()])
-    assert programs.choose_batch_size(0, 1000, *one) == 256
-    assert programs.choose_batch_size(0, 100, *one) == 100
-    assert programs.choose_batch_size(0, 1000, *two) == 512
-    assert programs.choose_batch_size(0, 101, *two) == 102
+    assert choose(0, 1000, one) == 256
+    assert choose(0, 100, one) == 100
+    assert choose(0, 1000, two) == 512
+    assert choose(0, 101, two) == 102
 
 
 def test_a_task_that_does_not_fit_the_images_is_refused_whatever_the_size():
@@ -84,33 +87,6 @@ def test_a_layer_that_is_not_there_is_refused_whatever_the_size():
     for wanted in (0, 2):
         with pytest.raises(ValueError, match='layer 9 is given'):
             batch_size(wanted, 4, layer=9)
-
-
-def first_step(optimizer):
-    """{part: what the first step of a run does to it}, for slopes of 3 and codes that start at 0."""
-    settings = presets.preset_settings('reconstruct', 'fast') | {
-        'optimizer': optimizer,
-        'alpha_rate': 0.02,
-        'num_codes': 4,
-    }
-    codes = composition.Codes(np.zeros((4, 6)), np.zeros((4, 5)), np.zeros((2, 6)), (np.zeros((8, 8)),))
-    codes = jax.tree.map(lambda x: x.astype(np.float32), codes)
-    transformation = optimizers.code_optimizer(settings)
-    slopes = jax.tree.map(lambda x: x + 3, codes)
-    return transformation.update(slopes, transformation.init(codes), codes)[0]
-
-
-@pytest.mark.parametrize('optimizer', ['whitening', 'adam'])
-def test_rates_are_the_size_of_the_first_step(optimizer):
-    step = first_step(optimizer)
-    for part, rate in ((step.latents, 0.1), (step.alpha, 0.02), (step.tail, 0.1), (step.noise[0], 0.1)):
-        np.testing.assert_allclose(part, -rate, rtol=1e-4)
-
-
-def test_sgd_follows_the_slope():
-    step = first_step('sgd')
-    np.testing.assert_allclose(step.latents, -0.3, rtol=1e-6)
-    np.testing.assert_allclose(step.alpha, -0.06, rtol=1e-6)
 
 
 def test_weights_are_on_all_devices_and_images_on_one():
