@@ -4,9 +4,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from mgan_jax.settings.arguments import CommandParser
-
 from mgan_jax.settings import fields
+from mgan_jax.settings.arguments import CommandParser
 from mgan_jax.settings.errors import one_sentence
 
 

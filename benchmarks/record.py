@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mgan_jax.settings.arguments import CommandParser
-
 from benchmarks import commands
+from mgan_jax.settings.arguments import CommandParser
 
 
 def make_parser(name: str, description: str | None) -> CommandParser:
