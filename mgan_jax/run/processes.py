@@ -88,9 +88,7 @@ def _detect_share(seconds: int, stop: Callable[[], bool]) -> Share:
     environment = os.environ | {'JAX_PLATFORMS': 'cpu'}  # the accelerator is this process's
     deadline = time.monotonic() + seconds + _START_UP
     who = 'the processes of this cluster'
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         try:
             while (output := _output(child)) is None:
                 if stop():
