@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 every image is done, 2 nothing was started, 3 some images failed or results could not be
     written, 75 stopped by SIGTERM, 130 interrupted. After the last three the same command continues."""
     if flags.wants_help(arguments):
-        print(help_text())
+        print(format_help())
         return 0
     try:
         with handle_signals() as stopped:
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         return _stopped(INTERRUPTED)
 
 
-def help_text() -> str:
+def format_help() -> str:
     """The fields of all tasks, grouped, with types, defaults and meanings."""
     groups = {**{kind.__doc__ or name: kind for name, kind in fields.GROUPS.items()}}
     groups |= {f"Task '{name}': {kind.__doc__}": kind for name, kind in fields.TASK_TYPES.items()}
