@@ -1,6 +1,6 @@
 """Trains an encoder on random samples of a generator and writes its model directory; see docs/encoder.md.
 
-    python -m mgan_jax.encoder GENERATOR DESTINATION --images=200000
+python -m mgan_jax.encoder GENERATOR DESTINATION --images=200000
 """
 
 import functools

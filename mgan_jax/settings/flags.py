@@ -7,6 +7,7 @@ import runpy
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -29,7 +30,7 @@ NAMES = {
 WIDTH = 118  # columns of the help
 
 
-def read_config(arguments: list[str], usage: str) -> dict:
+def read_config(arguments: list[str], usage: str) -> dict[str, Any]:
     """The flat fields of the configuration after --config, as `--config.FIELD=VALUE` change them.
 
     --config: a Python file with `get_config`, FILE:PRESET, or a task's name such as sr or sr:fast. usage: the command line,
@@ -46,7 +47,8 @@ def read_config(arguments: list[str], usage: str) -> dict:
         raise ValueError(_explain(error, rest, config.to_dict(), usage)) from error
     if extra:
         raise ValueError(f"'{extra[0]}' is not a flag; usage: {usage}.")
-    return config.to_dict()
+    flat: dict[str, Any] = config.to_dict()
+    return flat
 
 
 def wants_help(arguments: list[str]) -> bool:
@@ -70,7 +72,7 @@ def help_text(groups: Mapping[str, type], usage: str) -> str:
     return '\n'.join(lines)
 
 
-def _field_lines(field: dataclasses.Field) -> list[str]:
+def _field_lines(field: dataclasses.Field[Any]) -> list[str]:
     option = field.metadata['option']
     kind = '|'.join(option.choices) if option.choices else type(field.default).__name__
     head = f'  --config.{field.name}={kind}'
@@ -126,7 +128,7 @@ def _named_config(name: str, preset: list[str], usage: str) -> ConfigDict:
     raise ValueError(f"there is no configuration file '{name}', and no task of this name ({names}); usage: {usage}.")
 
 
-def _explain(error: Exception, arguments: list[str], fields: dict, usage: str) -> str:
+def _explain(error: Exception, arguments: list[str], fields: dict[str, Any], usage: str) -> str:
     """What is wrong with the flags, in one sentence."""
     for argument in arguments:
         name = re.match(r'--?(?:no)?config\.([^=]*)', argument)
