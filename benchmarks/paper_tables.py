@@ -143,7 +143,9 @@ def measure(name: str, method: paper_methods.Method, key: str, options: argparse
         content |= {'measures': _measures(found.result, found, job, distance)}
         if settings['task'] == 'inpaint':  # before the known pixels are put back, as in the paper
             content['inversion'] = _measures(found.inversion, found, job, distance)
-        content |= {'input': _measures(np.concatenate([case.input_image for case in found.cases]), found, job, distance)}
+        content |= {
+            'input': _measures(np.concatenate([case.input_image for case in found.cases]), found, job, distance)
+        }
         if job.measures.niqe is not None:  # which has no target to compare with
             content['target'] = {'NIQE': np.asarray(job.measures.niqe(found.targets), float).tolist()}
         if first == 0:
