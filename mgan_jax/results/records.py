@@ -60,7 +60,7 @@ class Identity(NamedTuple):
 def fingerprint(settings: Settings, weights: Any, *files: bytes) -> str:
     """Returns a SHA-256 of everything that changes the result of an image, in hexadecimal digits.
 
-    weights: a pytree of the weights of all networks, without the kernels that `prepare` adds. files: the contents of files
+    weights: a pytree of the weights of all networks; kernels that `prepare` adds do not count. files: the contents of files
     that the settings name.
     """
     fields = {name: value for name, value in flatten_settings(settings).items() if name not in NOT_PART_OF_THE_RESULT}
@@ -79,7 +79,7 @@ def codes_checksum(codes: Any) -> str:
 
 
 def _add_arrays(digest: Any, tree: Any) -> None:
-    """Adds names, types, shapes and values of arrays to a digest. Leaves called 'transformed' derive from other leaves."""
+    """Adds names, types, shapes and values of arrays to a digest. Skips 'transformed' leaves, which derive from others."""
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         name = jax.tree_util.keystr(path, simple=True, separator='/')
         if name.rsplit('/', 1)[-1] != 'transformed':
@@ -125,7 +125,7 @@ class FoundRecord(NamedTuple):
 
 
 def find_record(store: Store, name: str, identity: Identity) -> FoundRecord:
-    """Looks for the result `name`. Raises ValueError if a run cannot have made what is in its place, or it is damaged."""
+    """Looks for the result `name`. Raises ValueError if what is in its place is damaged or was not written by a run."""
     content = store.read(f'{name}/{RECORD}')
     if content is None:
         if store.exists(name):

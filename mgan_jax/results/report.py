@@ -176,9 +176,7 @@ def _panel_size(entry: ReportEntry) -> tuple[int, int]:
 
 def _count_devices(devices: Sequence[str]) -> list[tuple[str, str]]:
     """Returns (kind, number) of each kind of device."""
-    return [
-        (kind, f'{devices.count(kind)} of them' if devices.count(kind) > 1 else '1') for kind in sorted(set(devices))
-    ]
+    return [(kind, str(devices.count(kind))) for kind in sorted(set(devices))]
 
 
 # Reading the folders of images

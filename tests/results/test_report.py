@@ -75,7 +75,7 @@ def test_the_content_of_a_report(store):
     changed = {name for name, _, preset_value in data['settings'] if preset_value is not None}
     assert changed == {'images', 'generator', 'extractor', 'steps', 'history_every', 'num_codes'}
     assert '--config.steps=40' in data['command']
-    assert dict(data['devices']) == {'cpu': '2 of them', '</script>': '1'}
+    assert dict(data['devices']) == {'cpu': '2', '</script>': '1'}
 
 
 def test_hostile_names_and_reasons_stay_text(store):

@@ -99,7 +99,7 @@ function makeChart(title, points, own, log) {
   });
   showStep(last);
   cursor.setAttribute('visibility', 'hidden');
-  const key = own ? makeElement('p', {}, makeElement('span', { class: 'key own' }), 'this image  ', makeElement('span', { class: 'key' }), 'mean of all images, band from the 10th to the 90th percentile') : null;
+  const key = own ? makeElement('p', {}, makeElement('span', { class: 'key own' }), 'this image  ', makeElement('span', { class: 'key' }), 'mean of all images; band: 10th to 90th percentile') : null;
   return makeElement('div', { class: 'tile' }, makeElement('h3', {}, title + (useLog ? ' (logarithmic)' : '')), key, drawing, text);
 }
 

@@ -21,11 +21,11 @@ function isSelected(image) {
 
 // The images that match the selection, in its order. Images without the value to sort by come last.
 function selectedImages() {
-  const found = IMAGES.filter(isSelected), sign = selection.descending ? -1 : 1;
-  if (selection.sort === 'name') return found.sort((a, b) => sign * a.name.localeCompare(b.name, 'en', { numeric: true }));
-  if (selection.sort === 'status') return found.sort((a, b) => sign * a.status.localeCompare(b.status) || a.index - b.index);
-  if (!selection.sort) return selection.descending ? found.reverse() : found;
-  const known = found.filter((image) => valueOf(image, selection.sort) !== null), rest = found.filter((image) => valueOf(image, selection.sort) === null);
+  const matching = IMAGES.filter(isSelected), sign = selection.descending ? -1 : 1;
+  if (selection.sort === 'name') return matching.sort((a, b) => sign * a.name.localeCompare(b.name, 'en', { numeric: true }));
+  if (selection.sort === 'status') return matching.sort((a, b) => sign * a.status.localeCompare(b.status) || a.index - b.index);
+  if (!selection.sort) return selection.descending ? matching.reverse() : matching;
+  const known = matching.filter((image) => valueOf(image, selection.sort) !== null), rest = matching.filter((image) => valueOf(image, selection.sort) === null);
   known.sort((a, b) => sign * (valueOf(a, selection.sort) - valueOf(b, selection.sort)) || a.index - b.index);
   return [...known, ...rest];
 }
@@ -47,14 +47,14 @@ function makeCard(image) {
 
 // Shows the selected images. keepPage: the selection has not changed.
 function showGallery(keepPage = false) {
-  const found = selectedImages(), pages = Math.max(1, Math.ceil(found.length / selection.size));
+  const matching = selectedImages(), pages = Math.max(1, Math.ceil(matching.length / selection.size));
   selection.page = keepPage ? Math.max(0, Math.min(selection.page, pages - 1)) : 0;
-  const from = selection.page * selection.size, part = found.slice(from, from + selection.size);
+  const from = selection.page * selection.size, part = matching.slice(from, from + selection.size);
   document.getElementById('cards').replaceChildren(...part.map(makeCard));
-  document.getElementById('count').textContent = found.length === IMAGES.length
-    ? IMAGES.length + ' images' : found.length + ' of ' + IMAGES.length + ' images';
+  document.getElementById('count').textContent = matching.length === IMAGES.length
+    ? IMAGES.length + ' images' : matching.length + ' of ' + IMAGES.length + ' images';
   document.getElementById('pages').replaceChildren(...(pages > 1 ? makePager(pages) : []));
-  if (!keepPage) showMetrics(found);
+  if (!keepPage) showMetrics(matching);
 }
 
 function makePager(pages) {
@@ -67,10 +67,10 @@ function makePager(pages) {
 }
 
 // Shows histograms and curves of the selected images.
-function showMetrics(found) {
-  const tiles = COLUMNS.map((name) => [name, found.map((image) => valueOf(image, name)).filter((value) => value !== null)]);
+function showMetrics(matching) {
+  const tiles = COLUMNS.map((name) => [name, matching.map((image) => valueOf(image, name)).filter((value) => value !== null)]);
   document.getElementById('histograms').replaceChildren(...tiles.filter(([, values]) => values.length).map(([name, values]) => makeHistogram(name, values, selectRange)));
-  const curves = makeCurveTiles(found);
+  const curves = makeCurveTiles(matching);
   document.getElementById('curves').replaceChildren(...curves);
   document.getElementById('curves-part').hidden = !DATA.loss_steps.length;
 }
@@ -122,10 +122,11 @@ function makeControls() {
     select('sort', 'Sort by', sorts, (value) => { selection.sort = value; showGallery(); }),
     select('order', 'Order', [['', 'ascending'], ['down', 'descending']], (value) => { selection.descending = value === 'down'; showGallery(); }),
     HAS_TARGET ? select('compare', 'Compare with', [['input', 'input'], ['target', 'target']], (value) => { selection.compare = value; showGallery(true); }) : '',
-    select('size', 'A page has', [[48, '48'], [96, '96'], [192, '192'], [24, '24']], (value) => { selection.size = Number(value); showGallery(); }),
-    makeElement('button', { type: 'button', id: 'reset', onclick: resetSelection }, 'All images'), controls.details);
+    select('size', 'Images per page', [[48, '48'], [96, '96'], [192, '192'], [24, '24']], (value) => { selection.size = Number(value); showGallery(); }),
+    makeElement('button', { type: 'button', id: 'reset', onclick: resetSelection }, 'Clear filters'), controls.details);
 }
 
+// Clears the name, the status and the ranges of the selection.
 function resetSelection() {
   Object.assign(selection, { query: '', status: '', ranges: {} });
   for (const input of document.querySelectorAll('#controls input')) input.value = '';

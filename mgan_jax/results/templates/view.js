@@ -42,14 +42,14 @@ function makeMetricsTable(image) {
       makeElement('td', { class: 'soft' }, formatValue(summarize(all).mean, name)), makeElement('td', { class: 'soft' }, below + ' of ' + all.length));
   });
   if (!rows.length) return makeElement('p', { class: 'soft' }, 'This image has no metrics.');
-  const head = ['', 'this image', 'mean of all', 'images below it'].map((text) => makeElement('th', { scope: 'col' }, text));
+  const head = ['', 'this image', 'mean of all', 'images with a lower value'].map((text) => makeElement('th', { scope: 'col' }, text));
   return makeElement('table', {}, makeElement('thead', {}, makeElement('tr', {}, ...head)), makeElement('tbody', {}, ...rows));
 }
 
 // The pictures of an image, each enlarged by a click, and its animation.
 function makePictures(image) {
-  const found = ['input', 'result', 'inversion', 'target'].filter((title) => image.files.includes(title + '.png'));
-  const list = found.map((title) => {
+  const titles = ['input', 'result', 'inversion', 'target'].filter((title) => image.files.includes(title + '.png'));
+  const list = titles.map((title) => {
     const button = makeElement('button', { type: 'button', 'aria-label': 'Enlarge: ' + title + ' of ' + image.name, onclick: () => showZoom(image, title) }, makePicture(image, title));
     button.style.aspectRatio = DATA.shape.join(' / ');
     return makeElement('figure', {}, button, makeElement('figcaption', {}, title));
