@@ -56,27 +56,28 @@ def wants_help(arguments: list[str]) -> bool:
     return '--help' in arguments or '-h' in arguments
 
 
-def help_text(groups: Mapping[str, type], usage: str) -> str:
-    """The help of a command. groups: {title: dataclass whose fields carry an `Option`}; usage: its command line."""
-    lines = [
-        f'usage: {usage}',
-        '',
-        'Fields are set by --config.FIELD=VALUE. The defaults are those of the preset `fast`.',
-    ]
+def help_text(groups: Mapping[str, type], usage: str, values: Mapping[str, Any] | None = None) -> str:
+    """The help of a command.
+
+    groups: {title: dataclass whose fields carry an `Option`}. usage: the command line. values: the flat fields of a
+    configuration, which are shown instead of the dataclasses' defaults.
+    """
+    shown = 'of the dataclasses, of which presets change some' if values is None else 'those of this configuration'
+    lines = [f'usage: {usage}', '', f'Fields are set by --config.FIELD=VALUE. The defaults shown are {shown}.']
     for title, group in groups.items():
         options = dataclasses.fields(group)
         if options:
             lines += ['', title.rstrip('.') + ':']
         for field in options:
-            lines += _field_lines(field)
+            lines += _field_lines(field, (values or {}).get(field.name, field.default))
     return '\n'.join(lines)
 
 
-def _field_lines(field: dataclasses.Field[Any]) -> list[str]:
+def _field_lines(field: dataclasses.Field[Any], value: Any) -> list[str]:
     option = field.metadata['option']
     kind = '|'.join(option.choices) if option.choices else type(field.default).__name__
     head = f'  --config.{field.name}={kind}'
-    meaning = f'{option.help}{f" [{option.unit}]" if option.unit else ""} (default: {field.default!r})'
+    meaning = f'{option.help}{f" [{option.unit}]" if option.unit else ""} (default: {value!r})'
     return [head, *textwrap.wrap(meaning, WIDTH, initial_indent=' ' * 6, subsequent_indent=' ' * 6)]
 
 
