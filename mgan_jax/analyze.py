@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     0: everything is done. 2: nothing was started. 3: some images failed, or results could not be written. 130:
     interrupted. After the last two the same command continues.
     """
-    if arguments in (['--help'], ['-h']):
+    if flags.wants_help(arguments):
         print(flags.help_text(HELP, USAGE))
         return 0
     try:
@@ -54,8 +54,8 @@ def _run(arguments: list[str]) -> int:
             print(one_sentence(error), file=sys.stderr)
             return 2
         try:
-            config = analysis_fields.flatten_analysis_settings(settings)
-            about = {'config': config, **jobs.describe_machine()}
+            config = sorted(analysis_fields.flatten_analysis_settings(settings).items())
+            about = {'config': dict(config), **jobs.describe_machine()}
             store.write('config.json', (json.dumps(about, indent=2) + '\n').encode())
             analysis = experiment.draw_held_out(analysis, store)
             rows = experiment.measure_runs(analysis, store)

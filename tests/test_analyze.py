@@ -39,7 +39,7 @@ def parts(folder):
     return path
 
 
-def command(folder, out, **changes):
+def command(folder, place, **changes):
     fields = {
         'generator': folder / 'generator',
         'extractor': folder / 'extractor',
@@ -47,7 +47,7 @@ def command(folder, out, **changes):
         'extractor_size': small_runs.SIDE,
         'images': folder / 'photos',
         'segmentation': folder / 'parts',
-        'out': out,
+        'out': place,
         'tasks': 'reconstruct,colorize',
         **FIELDS,
         **changes,

@@ -58,7 +58,7 @@ class StudySettings:
     """Analyses, images and results."""
 
     preset: str = option(
-        'demo', 'the preset of the inversions for all fields that analyses do not have', choices=presets.PRESETS
+        'fast', 'the preset of the inversions for all fields that analyses do not have', choices=presets.PRESETS
     )
     analyses: str = option(
         'all', f"some of {', '.join(ANALYSES)}, separated by commas, or 'all'", check=some_of((*ANALYSES, 'all'))
