@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from importlib import metadata, util
+from importlib import metadata
 from typing import NamedTuple
 
 from mgan_jax import __version__
@@ -25,8 +25,8 @@ COMMANDS = {
     'edit': Command('mgan_jax.invert', 'invert images and move their codes along boundaries', config='edit'),
     'morph': Command('mgan_jax.morph', 'go from one result to another, or mix their styles'),
     'convert': Command('mgan_jax.converters.__main__', 'convert a published weight file into a model directory'),
-    'encoder': Command('mgan_jax.encoder.training', 'train an encoder for a generator'),
-    'boundaries': Command('mgan_jax.editing.boundaries', 'train the boundary of an attribute'),
+    'encoder': Command('mgan_jax.encoder.__main__', 'train an encoder for a generator'),
+    'boundaries': Command('mgan_jax.boundaries', 'train the boundary of an attribute'),
     'pristine': Command('mgan_jax.pristine', 'make a NIQE model from pristine images'),
     'analyze': Command('mgan_jax.analyze', "draw the figures of the paper's analyses"),
 }
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         return 2
     command = COMMANDS[name]
     if command.config and not any(re.fullmatch(r'--?config(=.*)?|--help|-h', argument) for argument in rest):
-        rest = [f'--config={_config_path(command.config)}', *rest]
+        rest = [f'--config={command.config}', *rest]
     run_command: Callable[[list[str]], int] = importlib.import_module(command.module).main
     return run_command(rest)
 
@@ -80,14 +80,6 @@ def _describe_devices() -> str:
     except (ImportError, RuntimeError) as error:  # no device, or one that cannot be used
         return f'none ({" ".join(str(error).split())})'
     return f'{len(devices)} x {devices[0].device_kind} ({devices[0].platform})'
-
-
-def _config_path(name: str) -> str:
-    """The file of a task in `mgan_jax.configs`."""
-    found = util.find_spec(f'mgan_jax.configs.{name}')
-    if found is None or found.origin is None:
-        raise FileNotFoundError(f'mgan_jax.configs has no {name}.py; install mgan_jax again.')
-    return found.origin
 
 
 def _help() -> str:
