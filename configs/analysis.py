@@ -1,4 +1,4 @@
-"""The paper's analyses: figures and tables of what N, l and each code do.
+"""The paper's analyses: figures and tables of the effect of N, of l, and of each code.
 
 python -m mgan_jax.analyze --config configs/analysis.py            the embedded demo
 python -m mgan_jax.analyze --config configs/analysis.py:fast --config.generator=DIR --config.extractor=DIR \
@@ -15,8 +15,8 @@ Measured on 64 held-out scenes with 50 steps (docs/results.md has the other figu
 
 from ml_collections import ConfigDict
 
-from mgan_jax.analysis import curves
+from mgan_jax.settings import analysis_fields
 
 
 def get_config(preset: str = 'demo') -> ConfigDict:
-    return ConfigDict(curves.analysis_settings(preset))
+    return ConfigDict(analysis_fields.analysis_preset(preset))
