@@ -94,7 +94,7 @@ def objective(
         pixels = tasks.target(observation)
         return Target(observation, pixels, describe(pixels, vgg)), params, vgg
 
-    def evaluate(codes: Any, target: Target, params: Any, vgg: Any) -> Array:
+    def evaluate(codes: Any, target: Target, params: Any, vgg: Any = None) -> Array:
         image = (compose or multi_code)(params, codes)  # x_inv
         observed = task.observe(image, target.observation)
         if observed.shape != target.pixels.shape:

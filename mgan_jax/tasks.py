@@ -29,9 +29,9 @@ class Task(NamedTuple):
     finish(image, observation): post-processing of the inversion, [B H W C] -> [B H W C].
     """
 
-    degrade: Callable[[Array], Any]
-    observe: Callable[[Array, Any], Array]
-    finish: Callable[[Array, Any], Array]
+    degrade: Callable[..., Any]
+    observe: Callable[..., Array]
+    finish: Callable[..., Array]
 
 
 def target(observation: Array | Masked) -> Array:

@@ -98,7 +98,8 @@ def _inverse_root(a: Array) -> Array:
         factor = 1.5 * one - 0.5 * _product(inverse, root)
         return _product(root, factor), _product(factor, inverse)
 
-    return jax.lax.fori_loop(0, ROUNDS, iterate, (root, one))[1]
+    inverse: Array = jax.lax.fori_loop(0, ROUNDS, iterate, (root, one))[1]
+    return inverse
 
 
 def _product(x: Array, y: Array) -> Array:

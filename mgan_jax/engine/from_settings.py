@@ -29,7 +29,7 @@ def make_optimizer(settings: dict) -> optax.GradientTransformation:
         {'num_steps': settings['steps'], 'b1': settings['beta1'], 'b2': settings['beta2']},
     )
     if settings['prior'] == 'dip':
-        return dip.network_optimizer(optimizers.single_optimizer(kind, rate=settings['dip_rate'], **common))
+        return dip.deep_prior_optimizer(optimizers.single_optimizer(kind, rate=settings['dip_rate'], **common))
     if settings['prior'] == 'feature-map':
         return optimizers.single_optimizer(kind, rate=settings['feature_rate'], **common)
     rates = {'latent_rate': settings['latent_rate'], 'alpha_rate': settings['alpha_rate'] / _n_squared(settings)}

@@ -69,7 +69,7 @@ def image_bytes(settings: dict, generator: models.Generator, params: Any, percep
 def load_generator(settings: dict) -> tuple[models.Generator, dict]:
     """The generator and its weights. ValueError with one sentence if it cannot be used."""
     if not settings['generator']:  # see `presets.require_values`
-        return require_generator(dip.image_frame(settings['dip_size']), settings), {}
+        return require_generator(dip.build_placeholder_generator(settings['dip_size']), settings), {}
     generator, params = _load('generator', models.Generator, settings)
     return require_generator(generator, settings), models.cast(params, settings['dtype'])
 
