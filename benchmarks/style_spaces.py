@@ -23,7 +23,7 @@ from mgan_jax.demo import gan, scenes, train
 STAGES = (
     gan.Stage(16, 64_000, 5e-3, decay=64_000, architecture='stylegan2'),
     gan.Stage(32, 80_000, 4e-3, decay=80_000, architecture='stylegan2'),
-    gan.Stage(32, 8_000, 1.5e-3, contest=True, memory=0.995, architecture='stylegan2'),
+    gan.Stage(32, 8_000, 1.5e-3, adversarial=True, average_decay=0.995, architecture='stylegan2'),
 )
 COUNT, BATCH, STEPS = 32, 16, 150
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         train.save_generator(folder / 'stylegan2', STAGES[-1], train.train_gan(folder, STAGES))
     generator, params = models.load(folder / 'stylegan2')
     held_out_scenes = scenes.draw_batch(train.HELD_OUT_SEED, held_out.FIRST, COUNT)
-    targets = jnp.asarray(gan.to_network(held_out_scenes.images, generator.resolution))
+    targets = jnp.asarray(gan.prepare_images(held_out_scenes.images, generator.resolution))
     rendered = jnp.clip(generator.generate(params, jnp.asarray(held_out_scenes.latents)), -1, 1)
     lines = [
         f'{platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}; {COUNT} held-out scenes, {STEPS} steps',

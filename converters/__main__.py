@@ -11,7 +11,7 @@ _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0, or 1 after one line on stderr."""
+    """Runs the command. Returns the exit code: 0, or 1 after one line on stderr."""
     options = _parser().parse_args(arguments)
     _return_freed_memory()
     try:
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _return_freed_memory() -> None:
-    """Arrays from a megabyte on get memory of their own, which glibc gives back when they go; it would keep up to 32 MB."""
+    """Makes glibc return the memory of freed arrays of a megabyte or more; by default it keeps up to 32 MB of it."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1_000_000)
 

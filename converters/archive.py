@@ -1,4 +1,4 @@
-"""The zip archives that torch writes, read in place: members stored as they are, below one folder with `data.pkl`."""
+"""Zip archives of torch, read in place. Members are uncompressed, below one folder with `data.pkl`."""
 
 import io
 import struct
@@ -12,7 +12,10 @@ _DAMAGED = 'it is truncated or damaged, so download it again.'
 
 
 class Archive:
-    """The members of a torch file by their names below its folder. Nothing is unpacked: members are views of the bytes."""
+    """The members of a torch file, by their names below its folder. They are views of the file's bytes, not copies.
+
+    Raises ValueError with one sentence for a file that is damaged or not from torch.
+    """
 
     def __init__(self, data: memoryview):
         self._data = data
@@ -38,10 +41,14 @@ class Archive:
         return pickles[0].removesuffix('data.pkl')
 
     def has(self, name: str) -> bool:
+        """Whether there is a member of this name."""
         return self._folder + name in self._members
 
     def member(self, name: str, size: int | None = None) -> memoryview:
-        """The bytes of a member, checked against its checksum if it has one. size: the length that it must have."""
+        """The bytes of a member, verified by its checksum if it has one. size: the required length in bytes.
+
+        Raises ValueError for a member that is missing, compressed, damaged or of another length.
+        """
         if not self.has(name):
             raise ValueError(f'{quote(name)} is missing from its zip archive; {_DAMAGED}')
         info = self._members[self._folder + name]
@@ -63,7 +70,7 @@ class Archive:
 
 
 class _Window:
-    """Bytes in memory as the file that `zipfile` wants, without a copy of the whole."""
+    """A file object of bytes in memory for `zipfile`, without a copy."""
 
     def __init__(self, data: memoryview):
         self._data, self._position = data, 0

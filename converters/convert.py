@@ -1,11 +1,11 @@
-"""One conversion: the foreign file, the network in it, the model directory, the check of what was written."""
+"""Converts a weight file: reads it, finds the network in it, writes the model directory and checks what was written."""
 
 import hashlib
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,43 +18,57 @@ from . import alexnet, formats, lpips, pggan, states, stylegan, stylegan2, vgg
 from .states import Network, State
 from .unpickling import quote
 
-MAPPINGS: dict[str, ModuleType] = {  # each has recognise(state) and convert(state)
-    'pggan': pggan,
-    'stylegan': stylegan,
-    'stylegan2': stylegan2,
-    'vgg': vgg,
-    'alexnet': alexnet,
-    'lpips': lpips,
+
+class Mapping(NamedTuple):
+    """From the names and arrays of a file to a network.
+
+    recognise(state): whether a state dict is of this architecture. convert(state) -> `Network`; it raises ValueError
+    with one sentence if the state dict has missing, wrong or unknown tensors.
+    """
+
+    recognise: Callable[[State], bool]
+    convert: Callable[[State], Network]
+
+
+MAPPINGS = {
+    'pggan': Mapping(pggan.recognise_pggan, pggan.convert_pggan),
+    'stylegan': Mapping(stylegan.recognise_stylegan, stylegan.convert_stylegan),
+    'stylegan2': Mapping(stylegan2.recognise_stylegan2, stylegan2.convert_stylegan2),
+    'vgg': Mapping(vgg.recognise_vgg, vgg.convert_vgg),
+    'alexnet': Mapping(alexnet.recognise_alexnet, alexnet.convert_alexnet),
+    'lpips': Mapping(lpips.recognise_lpips, lpips.convert_lpips),
 }
 _KNOWN = 'a PGGAN, StyleGAN or StyleGAN2 generator, VGG-16, VGG-19, AlexNet or heads of LPIPS'
-_AVERAGES = ('Gs', 'G_ema', 'g_ema')  # names of the moving average of a generator, which is the one to use
+_AVERAGES = ('Gs', 'G_ema', 'g_ema')  # names of a generator's moving average, which is preferred
 
 
 class Report(NamedTuple):
-    """What was found and written. sample: the mean of what the network makes of a fixed input."""
+    """What was found and written. sample: the mean output of the network for a fixed input."""
 
     format: str
     architecture: str
-    configuration: dict
+    configuration: dict[str, Any]
     num_parameters: int
     sha256: str
     sample: float = math.nan
 
 
 def convert(
-    source: str | os.PathLike,
-    destination: str | os.PathLike,
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
     network: str | None = None,
     architecture: str | None = None,
     overwrite: bool = False,
     height: int | None = None,
 ) -> Report:
-    """Writes the network of the file `source` as the model directory `destination`, loads it back and checks it.
+    """Converts the file `source` to the model directory `destination`, loads it and checks it.
 
-    ValueError with one sentence if the file cannot be used; then `destination` is as it was.
+    network: its name in a file that holds several. architecture: a key of `MAPPINGS`; other networks are refused.
+    overwrite: replaces an existing model directory. height: rows of the images of a non-square StyleGAN or StyleGAN2.
+    Raises ValueError with one sentence if the file cannot be used; `destination` is unchanged then.
     """
     _check_destination(Path(source), Path(destination), overwrite)
-    content = formats.read(Path(source))
+    content = formats.read_weight_file(Path(source))
     found = find_network(content.value, network, architecture)
     if height is not None:
         found = _cropped(found, height)
@@ -66,7 +80,7 @@ def convert(
         content.sha256,
     )
     origin = {'file': Path(source).name, 'sha256': content.sha256, 'format': content.format}
-    del content  # large, and so are what is written and what is loaded next
+    del content  # it is large, and so are the written and the loaded copy
     digest, sample = (
         _digest(found.params),
         _sample(models.build_model(found.architecture, found.configuration), found.params),
@@ -79,7 +93,7 @@ def convert(
 
 
 def _cropped(found: Network, height: int) -> Network:
-    """A network whose images are the middle `height` rows: files of non-square networks do not say it."""
+    """A network with images of the middle `height` rows. Files of non-square networks do not contain this number."""
     if found.architecture not in ('stylegan', 'stylegan2'):
         raise ValueError(f'--height is for StyleGAN and StyleGAN2, and it holds a {found.architecture}; leave it out.')
     side = found.configuration['resolution']
@@ -89,7 +103,7 @@ def _cropped(found: Network, height: int) -> Network:
 
 
 def _check_destination(source: Path, destination: Path, overwrite: bool) -> None:
-    """Only a model directory is ever replaced, and only if asked, so that a slip costs nobody their files."""
+    """Raises ValueError if `destination` exists, unless it is a model directory and `overwrite` is set."""
     if not os.path.lexists(destination):
         return
     if not overwrite:
@@ -101,46 +115,50 @@ def _check_destination(source: Path, destination: Path, overwrite: bool) -> None
 
 
 def _check(directory: Path, digest: str, sample: float) -> None:
-    """Loads a model directory and compares it, and what it makes of a fixed input, with what was to be written."""
+    """Loads a model directory. Raises ValueError if the digest of its weights or its sample differs."""
     model, params = models.load(directory)
     if _digest(params) != digest or _sample(model, params) != sample:
         raise ValueError('what was written differs from what was read when it is loaded; the disk may be failing.')
 
 
-def _sample(model: models.Model, params: dict) -> float:
-    """The mean of what a network makes of a fixed input. ValueError if that is not finite."""
+def _sample(model: models.Model, params: dict[str, Any]) -> float:
+    """The mean output of a network for a fixed input. Raises ValueError if the output is not finite."""
     output = jax.jit(lambda params: _output(model, params))(params)
     if not jnp.isfinite(output).all():
         raise ValueError('the network makes NaN or infinite numbers of an ordinary input; its weights are not usable.')
     return float(output.mean())
 
 
-def _output(model: models.Model, params: dict) -> jax.Array:
+def _output(model: models.Model, params: dict[str, Any]) -> jax.Array:
+    """The output of a network for a fixed input."""
+    output: jax.Array
     match model:
         case models.Generator():
-            return _output_of_generator(model, params)
+            output = _output_of_generator(model, params)
         case models.Extractor():
-            return model.features(params, jnp.zeros((1, 32, 32, 3)), model.layers[-1])
+            output = model.features(params, jnp.zeros((1, 32, 32, 3)), model.layers[-1])
         case models.Lpips():
             maps = [jnp.ones((1, 1, 1, channels)) for channels in model.channels]
-            return model.distance(params, maps, [0 * x for x in maps])
+            output = model.distance(params, maps, [0 * x for x in maps])
         case models.Encoder():
             raise ValueError('it holds an encoder, which is trained for a generator and never converted.')
+    return output
 
 
-def _output_of_generator(model: models.Generator, params: dict) -> jax.Array:
-    """An image; of large ones the feature maps of 32 pixels a side, since images would need many times the weights' memory."""
+def _output_of_generator(model: models.Generator, params: dict[str, Any]) -> jax.Array:
+    """An image, or feature maps of 32 pixels a side, because large images need many times the memory of the weights."""
     z = jax.random.normal(jax.random.key(0), (1, model.latent_dim))
     label = {'label': 0} if model.styles and model.styles.num_classes else {}
     halvings = max(0, (model.resolution // 32).bit_length() - 1)
     if not halvings:
         return model.generate(params, z, **label)
     maps = model.features(params, z, model.num_layers - 2 * halvings, **label)
-    return jax.tree.leaves(maps)[0]
+    features: jax.Array = jax.tree.leaves(maps)[0]
+    return features
 
 
-def _digest(params: dict) -> str:
-    """A checksum of all names, shapes and numbers."""
+def _digest(params: dict[str, Any]) -> str:
+    """A checksum of all names, shapes and values."""
     total = hashlib.sha256()
     for path, leaf in jax.tree.flatten_with_path(params)[0]:
         array = np.ascontiguousarray(leaf)
@@ -150,18 +168,18 @@ def _digest(params: dict) -> str:
 
 
 def find_network(content: object, network: str | None = None, architecture: str | None = None) -> Network:
-    """The one network of a file's content that is known, or the one that is asked for.
+    """Finds the network in the content of a file and converts it.
 
-    network: its name in a file that holds several; architecture: a key of `MAPPINGS`. ValueError with one sentence if
-    there is none or the choice is open.
+    network: its name in a file that holds several. architecture: a key of `MAPPINGS`.
+    Raises ValueError with one sentence if there is no known network or more than one.
     """
-    found = states.networks(content)
+    found = states.find_states(content)
     if network is not None:
         found = {network: _named(found, network)}
     known = {name: mapping for name, state in found.items() for mapping in _mappings(state, architecture)}
     if not known:
         wanted = f'a network of architecture {architecture}' if architecture else _KNOWN
-        raise ValueError(f'it holds {states.describe(next(iter(found.values())))}; {wanted} is expected.')
+        raise ValueError(f'it holds {states.describe_state(next(iter(found.values())))}; {wanted} is expected.')
     best = [name for name in _AVERAGES if name in known] or list(known)
     if len(best) > 1:
         names = ', '.join(map(quote, best))
@@ -176,6 +194,6 @@ def _named(found: dict[str, State], network: str) -> State:
     return found[network]
 
 
-def _mappings(state: State, architecture: str | None) -> list[ModuleType]:
+def _mappings(state: State, architecture: str | None) -> list[Mapping]:
     names = [architecture] if architecture else list(MAPPINGS)
     return [MAPPINGS[name] for name in names if MAPPINGS[name].recognise(state)]

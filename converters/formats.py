@@ -1,4 +1,4 @@
-"""Finds out by its content what a file is, and reads it: path -> nested dictionaries of NumPy arrays."""
+"""Reads weight files: path -> nested dictionaries of NumPy arrays. The format is detected from the content."""
 
 import hashlib
 import mmap
@@ -10,7 +10,7 @@ from . import archive, network_pickle, nvidia_file, tf_file, torch_file
 _EXPECTED = 'a weight file (.pth, .pt, or a network .pkl) is expected'
 _PACKED = f'it is a packed file ({{}}); {_EXPECTED}, so unpack it and give the file inside.'
 
-# What files begin with that are taken for weights now and then.
+# First bytes of other files that users give by mistake.
 _STARTS = (
     (b'version https://git-lfs', 'it is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`.'),
     (b'\x1f\x8b', _PACKED.format('gzip')),
@@ -27,15 +27,15 @@ _STARTS = (
 
 
 class Content(NamedTuple):
-    """What a file holds (nested dictionaries of NumPy arrays), the name of its format and its checksum."""
+    """The content of a file. value: nested dictionaries of NumPy arrays. format: its name. sha256: of the file."""
 
     value: object
     format: str
     sha256: str
 
 
-def read(path: Path) -> Content:
-    """Reads a weight file. ValueError with one sentence for everything that is not one."""
+def read_weight_file(path: Path) -> Content:
+    """Reads a weight file. Raises ValueError with one sentence for everything else."""
     if not path.exists():
         raise ValueError(f'there is no such file; {_EXPECTED}.')
     if not path.is_file():
@@ -51,16 +51,16 @@ def read(path: Path) -> Content:
 def _decode(data: memoryview) -> tuple[object, str]:
     start = bytes(data[:4096])
     if start.startswith(archive.START):
-        return torch_file.read_zip(data), 'torch (zip)'
+        return torch_file.read_torch_zip(data), 'torch (zip)'
     if start.startswith(torch_file.LEGACY_START):
-        return torch_file.read_legacy(data), 'torch (before 1.6)'
+        return torch_file.read_torch_legacy(data), 'torch (before 1.6)'
     if start[:1] == b'\x80' and start[1:2] in (b'\x02', b'\x03', b'\x04', b'\x05'):
         return _decode_pickle(data)
     raise ValueError(_refusal(start))
 
 
 def _refusal(start: bytes) -> str:
-    """Says what a file is that is not read, from its first bytes."""
+    """The error sentence for a file that cannot be read, by its first bytes."""
     for prefix, sentence in _STARTS:
         if start.startswith(prefix):
             return sentence
@@ -75,10 +75,10 @@ def _refusal(start: bytes) -> str:
 
 
 def _decode_pickle(data: memoryview) -> tuple[object, str]:
-    """The networks of a pickle that torch did not write."""
-    value = network_pickle.load(data)
-    if tf_file.recognise(value):
-        return tf_file.networks(value), 'TensorFlow network pickle'
-    if nvidia_file.recognise(value):
-        return nvidia_file.networks(value), 'NVIDIA PyTorch network pickle'
+    """The networks in a pickle of TensorFlow or NVIDIA, and the name of the format."""
+    value = network_pickle.load_network_pickle(data)
+    if tf_file.recognise_tf_networks(value):
+        return tf_file.extract_tf_networks(value), 'TensorFlow network pickle'
+    if nvidia_file.recognise_nvidia_networks(value):
+        return nvidia_file.extract_nvidia_networks(value), 'NVIDIA PyTorch network pickle'
     raise ValueError(f'it is a Python pickle without a network in it; {_EXPECTED}.')

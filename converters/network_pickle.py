@@ -1,12 +1,12 @@
-"""Pickles of whole networks, as NVIDIA publishes them, read into inert objects: no class of theirs exists here, no source
-text in them is compiled.
+"""Reads pickles of whole networks, as published by NVIDIA, into inert objects. Source text in them is never compiled.
 
-NumPy arrays and tensors become arrays that are views of the file; everything else stays an `Object` of a name and a state.
+NumPy arrays and tensors become arrays that are views of the file. Everything else becomes an `Object`.
 """
 
 import itertools
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +20,13 @@ _DAMAGED = 'it is truncated or damaged, so download it again.'
 _NUMBERS = ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'b1')
 
 
-def load(data: memoryview) -> object:
-    """The value of the pickle. ValueError with one sentence if it asks for anything that no network needs."""
-    return unpickling.load(data, 0, _NAMES)[0]
+def load_network_pickle(data: memoryview) -> object:
+    """The value of a pickle. Raises ValueError with one sentence if it uses a name that no network needs."""
+    return unpickling.load_pickle(data, 0, _NAMES)[0]
 
 
-def array(value: object) -> np.ndarray | None:
-    """The array that a value stands for; None if it stands for none."""
+def to_array(value: object) -> np.ndarray | None:
+    """The NumPy array that a value represents, or None. Raises ValueError for a damaged array."""
     if isinstance(value, np.ndarray):
         return value
     if type(value) is not Object or value.name != ARRAY:
@@ -43,20 +43,20 @@ def array(value: object) -> np.ndarray | None:
     return numbers.reshape(shape, order='F' if by_columns is True else 'C')
 
 
-def plain(value: object, depth: int = 2) -> object:
-    """Settings without anything but numbers, texts, and dictionaries of them; None stands for everything else.
+def to_settings(value: object, depth: int = 2) -> object:
+    """Numbers, strings and dictionaries of them, down to `depth`. Everything else becomes None.
 
-    At most 100 to a dictionary, since dictionaries may hold one another many times.
+    Dictionaries are cut after 100 items, because they may contain each other many times.
     """
     if isinstance(value, str | int | float | bool):
         return value
     if type(value) is dict and depth:
-        return {str(key): plain(item, depth - 1) for key, item in itertools.islice(value.items(), 100)}
+        return {str(key): to_settings(item, depth - 1) for key, item in itertools.islice(value.items(), 100)}
     return None
 
 
 def _dtype(value: object) -> np.dtype:
-    """dtype('f4', False, True) with the state (3, '<', ...). Numbers only: nothing else is ever looked at."""
+    """The type of dtype('f4', False, True) with the state (3, '<', ...). Only number types are accepted."""
     if type(value) is not Object or value.name != DTYPE or not value.arguments or value.arguments[0] not in _NUMBERS:
         raise ValueError('an array of it does not hold plain numbers, as weights do; it was not read.')
     order = value.state[1] if type(value.state) is tuple and len(value.state) > 1 else '<'
@@ -76,7 +76,7 @@ def _raw(value: object) -> memoryview | bytes:
     return value
 
 
-def _scalar(arguments: tuple) -> np.ndarray:
+def _scalar(arguments: tuple[Any, ...]) -> np.ndarray:
     dtype, raw = arguments if len(arguments) == 2 else (None, None)
     numbers = _numbers(raw, dtype)
     if numbers.size != 1:
@@ -84,24 +84,24 @@ def _scalar(arguments: tuple) -> np.ndarray:
     return numbers.reshape(())
 
 
-def _encoded(arguments: tuple) -> bytes:
-    """_codecs.encode(text, 'latin1'): how protocol 2 writes bytes."""
+def _encoded(arguments: tuple[Any, ...]) -> bytes:
+    """_codecs.encode(text, 'latin1'), the form of bytes in protocol 2."""
     if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] != 'latin1':
         raise ValueError(f'bytes in it are badly described; {_DAMAGED}')
     return arguments[0].encode('latin-1', 'replace')
 
 
-def _storage(arguments: tuple) -> np.ndarray:
-    """torch.storage._load_from_bytes(raw): a torch file of one storage; it holds no further one."""
+def _storage(arguments: tuple[Any, ...]) -> np.ndarray:
+    """torch.storage._load_from_bytes(raw): a torch file with one storage, which contains no other one."""
     raw = _raw(arguments[0] if arguments else None)
-    return torch_file.read_storage(memoryview(raw))
+    return torch_file.read_torch_storage(memoryview(raw))
 
 
-def _tensor(arguments: tuple) -> np.ndarray:
-    return torch_file.view(arguments[0] if arguments else None, arguments[1:])
+def _tensor(arguments: tuple[Any, ...]) -> np.ndarray:
+    return torch_file.view_tensor(arguments[0] if arguments else None, arguments[1:])
 
 
-def _first(arguments: tuple) -> object:
+def _first(arguments: tuple[Any, ...]) -> object:
     return arguments[0] if arguments else None
 
 

@@ -1,4 +1,4 @@
-"""NVIDIA's PyTorch network pickles (stylegan2-ada and later): inert objects -> the tensors of each network by name."""
+"""NVIDIA's PyTorch network pickles (stylegan2-ada and later): inert objects -> a state dict per network."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,13 +12,16 @@ _MAX_DEPTH, _MAX_MODULES, _MAX_ITEMS = 8, 2000, 1000
 _DAMAGED = 'it is truncated or damaged, so download it again.'
 
 
-def recognise(value: object) -> bool:
+def recognise_nvidia_networks(value: object) -> bool:
+    """Whether the value of a pickle is such a network, or a dictionary with one."""
     return _is_module(value) or (type(value) is dict and any(map(_is_module, value.values())))
 
 
-def networks(value: object) -> dict[str, dict]:
-    """{'G_ema': state, ...}. A state has the arrays of parameters and buffers by their paths ('mapping.fc0.weight'); under
-    'attributes' the plain settings of each module by its path, '' for the network itself."""
+def extract_nvidia_networks(value: object) -> dict[str, dict[str, Any]]:
+    """{'G_ema': state, ...}. A state has the arrays of parameters and buffers by path, such as 'mapping.fc0.weight'.
+
+    Its item 'attributes' has the settings of each module by path, '' for the network itself.
+    """
     found = value.items() if type(value) is dict else [('', value)]
     return {str(name): _state(module) for name, module in found if _is_module(module)}
 
@@ -35,15 +38,16 @@ def _state(network: object) -> dict[str, object]:
             raise ValueError(f'a network of it has more than {_MAX_MODULES} modules; {_DAMAGED}')
         for kind in ('_parameters', '_buffers'):
             for name, value in itertools.islice(_dictionary(module, kind).items(), _MAX_ITEMS):
-                if (array := network_pickle.array(value)) is not None:
+                if (array := network_pickle.to_array(value)) is not None:
                     state[f'{path}{name}'] = array
-        own = {name: network_pickle.plain(value, 0) for name, value in itertools.islice(module.items(), _MAX_ITEMS)}
+        items = itertools.islice(module.items(), _MAX_ITEMS)
+        own = {name: network_pickle.to_settings(value, 0) for name, value in items}
         attributes[path.rstrip('.')] = {name: value for name, value in own.items() if value is not None}
     return state | {'attributes': attributes}
 
 
-def _modules(path: str, module: object, depth: int) -> Iterator[tuple[str, dict]]:
-    """A module's attributes and those of all below it, each with its path; one with `module.` below it has no end."""
+def _modules(path: str, module: object, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The attributes of a module and of all submodules, each with its path. Raises ValueError for deep nesting."""
     if depth > _MAX_DEPTH:
         raise ValueError(f'the modules of a network are nested more than {_MAX_DEPTH} deep; {_DAMAGED}')
     state = _attributes(module)
@@ -53,8 +57,8 @@ def _modules(path: str, module: object, depth: int) -> Iterator[tuple[str, dict]
             yield from _modules(f'{path}{name}.', below, depth + 1)
 
 
-def _attributes(module: Any) -> dict:
-    """The `state` of the one argument that the module is made from again; the source text beside it is not looked at."""
+def _attributes(module: Any) -> dict[str, Any]:
+    """The item `state` of the argument from which the module is reconstructed. Its source text is not used."""
     meta = module.arguments[0] if _is_module(module) and module.arguments else None
     state = meta.get('state') if type(meta) is dict else None
     if type(state) is not dict:
@@ -62,6 +66,6 @@ def _attributes(module: Any) -> dict:
     return state
 
 
-def _dictionary(state: dict, name: str) -> dict:
+def _dictionary(state: dict[str, Any], name: str) -> dict[str, Any]:
     value = state.get(name)
     return value if type(value) is dict else {}

@@ -1,13 +1,13 @@
 """PGGAN generators: official TensorFlow networks and the state dicts of the multi-code GAN prior's authors.
 
-The factor of the equalised learning rate, gain / sqrt(fan_in), is folded into the kernels. A fused layer is a transposed
-convolution of stride 2 by the sum of the four shifts of the kernel, which is nearest upsampling followed by a convolution
-with the kernel flipped in both axes.
+Kernels are multiplied by the factor of the equalised learning rate, gain / sqrt(fan_in). A fused layer is a transposed
+convolution of stride 2 with the sum of the four shifts of the kernel. It equals nearest upsampling and a convolution
+with the kernel flipped on both axes.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,11 @@ _MAX_LAYERS = 18  # 1024 x 1024
 
 
 class _Layout(NamedTuple):
-    """Where a file has what. first(tensors) -> [D 4 4 C]; kernel(tensors, l, C_in) -> [3 3 C_in C_out];
-    rgb(tensors, L, C_in) -> [C_in channels], all as stored; bias(state, l), rgb_bias(L): names. known: of what is not needed."""
+    """Where a kind of file has its tensors.
+
+    first(tensors) -> [D 4 4 C], kernel(tensors, l, C_in) -> [3 3 C_in C_out], rgb(tensors, L, C_in) -> [C_in channels]:
+    kernels with the stored values. bias(state, l), rgb_bias(L): names. known: pattern of names that are not needed.
+    """
 
     first: Callable[[Tensors], np.ndarray]
     kernel: Callable[[Tensors, int, int], np.ndarray]
@@ -28,16 +31,17 @@ class _Layout(NamedTuple):
     known: str
 
 
-def recognise(state: State) -> bool:
+def recognise_pggan(state: State) -> bool:
+    """Whether a state dict is a PGGAN generator, by the names of its first biases."""
     return any(layout.bias(state, l) in state for layout in _LAYOUTS for l in (1, 2))
 
 
-def convert(state: State) -> Network:
-    """State dict -> network. ValueError with one sentence that names the tensor if it is not a PGGAN."""
+def convert_pggan(state: State) -> Network:
+    """State dict -> network. Raises ValueError with one sentence that names the tensor if it is not a PGGAN."""
     layout = next(layout for layout in _LAYOUTS if any(layout.bias(state, l) in state for l in (1, 2)))
     tensors = Tensors(state)
     num_layers = _num_layers(state, layout)
-    params: dict[str, dict] = {}
+    params: dict[str, dict[str, Any]] = {}
     for l in range(1, num_layers + 1):
         if l == 1:
             kernel = layout.first(tensors)
@@ -69,7 +73,7 @@ def _check_grown(tensors: Tensors) -> None:
 
 
 def _authors_first(tensors: Tensors) -> np.ndarray:
-    """A 4x4 convolution [C D 4 4] of the 1x1 latent with padding 3, which flips it."""
+    """A 4x4 convolution [C D 4 4] of the 1x1 latent code with padding 3: its output is the flipped kernel."""
     return tensors.take('layer0.conv.weight', (None, None, 4, 4))[:, :, ::-1, ::-1].transpose(1, 2, 3, 0)
 
 
@@ -111,12 +115,14 @@ def _tf_kernel(tensors: Tensors, l: int, c_in: int) -> np.ndarray:
     """Plain [3 3 C_in C_out], or fused [3 3 C_out C_in] where the layer upsamples."""
     fused = f'{_tf_name(l, fused=True)}/weight'
     if l % 2 and fused in tensors.state:
-        return tensors.take(fused, (3, 3, None, c_in))[::-1, ::-1].swapaxes(2, 3)
+        kernel: np.ndarray = tensors.take(fused, (3, 3, None, c_in))[::-1, ::-1].swapaxes(2, 3)
+        return kernel
     return tensors.take(f'{_tf_name(l)}/weight', (3, 3, c_in, None))
 
 
 def _tf_rgb(tensors: Tensors, num_layers: int, c_in: int) -> np.ndarray:
-    return tensors.take('ToRGB_lod0/weight', (1, 1, c_in, None))[0, 0]
+    kernel: np.ndarray = tensors.take('ToRGB_lod0/weight', (1, 1, c_in, None))[0, 0]
+    return kernel
 
 
 _LAYOUTS = (
@@ -139,7 +145,7 @@ _LAYOUTS = (
 )
 
 
-def _configuration(params: dict, num_layers: int) -> dict:
+def _configuration(params: dict[str, Any], num_layers: int) -> dict[str, Any]:
     channels = [params[f'layer{l}']['bias'].size for l in range(1, num_layers + 1)]
     resolutions = [4 * 2 ** ((l - 1) // 2) for l in range(1, num_layers + 1)]
     return {

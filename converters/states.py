@@ -1,30 +1,30 @@
-"""State dicts: named arrays as a file holds them, and the network that a name mapping makes of them."""
+"""State dicts, the named arrays of a file, and the networks that are converted from them."""
 
 import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .unpickling import quote
 
 State = Mapping[str, object]
-_MAX_NETWORKS = 64  # looked for in one file
+_MAX_NETWORKS = 64  # in one file
 
 
 class Network(NamedTuple):
-    """What `mgan_jax.models` writes: params are nested dictionaries of float32 arrays, channels last."""
+    """A converted network, for `mgan_jax.models`. params: nested dictionaries of float32 arrays, channels last."""
 
     architecture: str
-    configuration: dict
-    params: dict
+    configuration: dict[str, Any]
+    params: dict[str, Any]
 
 
-def networks(content: object) -> dict[str, State]:
-    """The state dicts of a file by their names; '' where the file is one itself. A prefix `module.` is taken off.
+def find_states(content: object) -> dict[str, State]:
+    """{name: state dict} of a file, with the name '' if the file is a state dict itself. A prefix `module.` is removed.
 
-    An average style that lies beside the networks (`latent_avg`) goes with each of them.
+    An average style beside the networks (`latent_avg`) is added to each. Raises ValueError for a file without arrays.
     """
     if type(content) is not dict:
         raise ValueError(f'it holds a {type(content).__name__} where a state_dict (names and arrays) is expected.')
@@ -43,8 +43,8 @@ def _is_state(value: object) -> bool:
     return isinstance(value, dict) and any(isinstance(item, np.ndarray) for item in value.values())
 
 
-def _without_prefix(state: dict) -> State:
-    """Names without the `module.` that data-parallel training puts before all of them."""
+def _without_prefix(state: dict[Any, object]) -> State:
+    """Removes the prefix `module.` that data-parallel training adds to all names."""
     names = {str(key): value for key, value in state.items()}
     if all(name.startswith('module.') for name in names):
         return {name.removeprefix('module.'): value for name, value in names.items()}
@@ -52,7 +52,10 @@ def _without_prefix(state: dict) -> State:
 
 
 def take(state: State, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """A copy of the array `name` as float32, which must have the given shape (None: any size) and finite numbers."""
+    """A float32 copy of the array `name`. shape: its required shape; None stands for any size.
+
+    Raises ValueError with one sentence if it is missing, has another shape or contains NaN or infinite numbers.
+    """
     if name not in state:
         raise ValueError(f'the tensor {quote(name)} is missing; the file does not hold the whole network.')
     array = state[name]
@@ -71,30 +74,30 @@ def take(state: State, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
 
 
 class Tensors:
-    """The tensors of a state, taken one by one, so that at the end it is known which are left over."""
+    """The tensors of a state dict. It records which ones are taken, so that unused ones can be refused."""
 
     def __init__(self, state: State):
         self.state = state
         self._used: set[str] = set()
 
     def take(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-        """As the function `take`."""
+        """See the function `take`."""
         self._used.add(name)
         return take(self.state, name, shape)
 
     def ignore(self, pattern: str) -> None:
-        """Tensors whose whole name matches are known and not needed."""
+        """Marks tensors as used if their whole name matches the pattern."""
         self._used |= {name for name in self.state if re.fullmatch(pattern, name)}
 
     def finish(self, network: str) -> None:
-        """ValueError if the state has tensors that the network did not take: then it is another network."""
+        """Raises ValueError if tensors are unused. network: the expected network, for the error."""
         refuse_left_over(
             [name for name, value in self.state.items() if isinstance(value, np.ndarray)], self._used, network
         )
 
 
 def refuse_left_over(state: Iterable[str], used: Collection[str], network: str) -> None:
-    """ValueError if the file has names that the network does not use: then it is another network."""
+    """Raises ValueError if names of `state` are not in `used`. network: the expected network, for the error."""
     left = [name for name in state if name not in used]
     if left:
         raise ValueError(f'the tensor {quote(left[0])} ({len(left)} in all) does not belong to a {network}.')
@@ -102,11 +105,15 @@ def refuse_left_over(state: Iterable[str], used: Collection[str], network: str) 
 
 def scaled(weight: np.ndarray, factor: float) -> np.ndarray:
     """weight * factor as contiguous float32."""
-    return np.multiply(weight, np.float32(factor), dtype=np.float32, order='C')
+    product: np.ndarray = np.multiply(weight, np.float32(factor), dtype=np.float32, order='C')
+    return product
 
 
 def channel_rule(channels: Sequence[int], resolutions: Sequence[int]) -> dict[str, int]:
-    """The numbers of the rule channels(r) = min(fmaps_base // r, fmaps_max), which must give every layer its channels."""
+    """fmaps_base and fmaps_max of the rule channels(r) = min(fmaps_base // r, fmaps_max).
+
+    Raises ValueError if no such rule gives the channels of every layer.
+    """
     fmaps_max = channels[0]
     fmaps_base = max(c * r for c, r in zip(channels, resolutions, strict=True))
     if list(channels) != [min(fmaps_base // r, fmaps_max) for r in resolutions]:
@@ -116,8 +123,8 @@ def channel_rule(channels: Sequence[int], resolutions: Sequence[int]) -> dict[st
     return {'fmaps_base': fmaps_base, 'fmaps_max': fmaps_max}
 
 
-def describe(state: State) -> str:
-    """What a state dict looks like, for a message about one that is not recognised."""
+def describe_state(state: State) -> str:
+    """A description of a state dict for the error about an unknown network."""
     names = [name for name, value in state.items() if isinstance(value, np.ndarray)]
     if any('FromRGB' in name or 'fromrgb' in name for name in names):
         return 'a discriminator'

@@ -1,19 +1,20 @@
 """StyleGAN2 generators with skip connections: official TensorFlow networks, the files of the multi-code GAN prior's
 authors, NVIDIA's PyTorch networks (stylegan2-ada and later) and rosinality's.
 
-All store the same numbers under other names. NVIDIA's and rosinality's upsampling kernels are flipped, since they run a true
-convolution where TensorFlow runs a correlation, and their style biases hold the 1 that the others leave out.
+All store the same numbers under different names. NVIDIA's and rosinality's upsampling kernels are flipped, because
+their networks compute a convolution where TensorFlow computes a correlation. Their style biases include the 1 that the
+others add.
 """
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import styles
 from .states import Network, State, Tensors, channel_rule, scaled
-from .styles import Dense
+from .styles import DenseNames
 
 _FILTER = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 
@@ -21,19 +22,21 @@ _FILTER = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 class _Layer(NamedTuple):
     kernel: str
     bias: str
-    style: Dense
+    style: DenseNames
     strength: str = ''
     noise: str = ''
 
 
 class _Layout(NamedTuple):
-    """Where a file has what. layer(l), rgb(r): names. axes: of a stored kernel that are rows, columns, inputs, outputs.
+    """Where a kind of file has its tensors.
 
-    one: what is added to the style biases. flipped: upsampling kernels are stored flipped. leading: axes of one before a
-    stored kernel. filters: tensors that are resampling filters or otherwise not needed.
+    dense(i), layer(l), rgb(r): names. axes: the positions of rows, columns, inputs and outputs in a stored kernel. one:
+    added to the style biases. flipped: upsampling kernels are stored flipped. leading: number of leading axes of size 1
+    of a stored kernel. label: names of the label's embedding. filters: pattern of names that are resampling filters or
+    not needed.
     """
 
-    dense: Callable[[int], Dense]
+    dense: Callable[[int], DenseNames]
     w_avg: str
     const: str
     layer: Callable[[int], _Layer]
@@ -42,12 +45,12 @@ class _Layout(NamedTuple):
     one: float
     flipped: bool
     leading: int = 0
-    label: Dense | None = None
+    label: DenseNames | None = None
     filters: str = '(?!)'
 
 
 def _r(l: int) -> int:
-    return 4 * 2 ** (l // 2)
+    return 4 << l // 2
 
 
 def _tf_layer(l: int) -> _Layer:
@@ -56,36 +59,36 @@ def _tf_layer(l: int) -> _Layer:
 
 
 def _tf_tensors(name: str) -> _Layer:
-    return _Layer(f'{name}/weight', f'{name}/bias', Dense(f'{name}/mod_weight', f'{name}/mod_bias', False))
+    return _Layer(f'{name}/weight', f'{name}/bias', DenseNames(f'{name}/mod_weight', f'{name}/mod_bias', False))
 
 
 def _authors_layer(name: str) -> _Layer:
-    style = Dense(f'{name}.style.fc.weight', f'{name}.style.bias')
+    style = DenseNames(f'{name}.style.fc.weight', f'{name}.style.bias')
     return _Layer(f'{name}.weight', f'{name}.bias', style, f'{name}.noise_strength', f'{name}.noise')
 
 
 def _nvidia_layer(name: str) -> _Layer:
-    style = Dense(f'{name}.affine.weight', f'{name}.affine.bias')
+    style = DenseNames(f'{name}.affine.weight', f'{name}.affine.bias')
     return _Layer(f'{name}.weight', f'{name}.bias', style, f'{name}.noise_strength', f'{name}.noise_const')
 
 
 def _rosinality_layer(l: int) -> _Layer:
     name = 'conv1' if l == 1 else f'convs.{l - 2}'
-    style = Dense(f'{name}.conv.modulation.weight', f'{name}.conv.modulation.bias')
+    style = DenseNames(f'{name}.conv.modulation.weight', f'{name}.conv.modulation.bias')
     parts = f'{name}.activate.bias', style, f'{name}.noise.weight', f'noises.noise_{l - 1}'
     return _Layer(f'{name}.conv.weight', *parts)
 
 
 def _rosinality_rgb(r: int) -> _Layer:
     name = 'to_rgb1' if r == 4 else f'to_rgbs.{r.bit_length() - 4}'
-    style = Dense(f'{name}.conv.modulation.weight', f'{name}.conv.modulation.bias')
+    style = DenseNames(f'{name}.conv.modulation.weight', f'{name}.conv.modulation.bias')
     return _Layer(f'{name}.conv.weight', f'{name}.bias', style)
 
 
 _HWIO, _OIHW = (0, 1, 2, 3), (2, 3, 1, 0)
 _LAYOUTS = {
     'tensorflow': _Layout(
-        dense=lambda i: Dense(f'mapping/Dense{i}/weight', f'mapping/Dense{i}/bias', False),
+        dense=lambda i: DenseNames(f'mapping/Dense{i}/weight', f'mapping/Dense{i}/bias', False),
         w_avg='dlatent_avg',
         const='synthesis/4x4/Const/const',
         layer=_tf_layer,
@@ -93,11 +96,11 @@ _LAYOUTS = {
         axes=_HWIO,
         one=1.0,
         flipped=False,
-        label=Dense('mapping/LabelConcat/weight', '', False),
+        label=DenseNames('mapping/LabelConcat/weight', '', False),
         filters='(synthesis/)?lod',
     ),
     'authors': _Layout(
-        dense=lambda i: Dense(f'mapping.dense{i}.fc.weight', f'mapping.dense{i}.bias'),
+        dense=lambda i: DenseNames(f'mapping.dense{i}.fc.weight', f'mapping.dense{i}.bias'),
         w_avg='truncation.w_avg',
         const='synthesis.early_layer.const',
         layer=lambda l: _authors_layer(f'synthesis.layer{l - 1}'),
@@ -105,11 +108,11 @@ _LAYOUTS = {
         axes=_HWIO,
         one=1.0,
         flipped=False,
-        label=Dense('mapping.label_weight', '', False),
+        label=DenseNames('mapping.label_weight', '', False),
         filters=r'synthesis\.(layer\d+\.filter|upsample)\.kernel',
     ),
     'nvidia': _Layout(
-        dense=lambda i: Dense(f'mapping.fc{i}.weight', f'mapping.fc{i}.bias'),
+        dense=lambda i: DenseNames(f'mapping.fc{i}.weight', f'mapping.fc{i}.bias'),
         w_avg='mapping.w_avg',
         const='synthesis.b4.const',
         layer=lambda l: _nvidia_layer(f'synthesis.b{_r(l)}.conv{l % 2}'),
@@ -117,11 +120,11 @@ _LAYOUTS = {
         axes=_OIHW,
         one=0.0,
         flipped=True,
-        label=Dense('mapping.embed.weight', 'mapping.embed.bias'),
+        label=DenseNames('mapping.embed.weight', 'mapping.embed.bias'),
         filters=r'synthesis\.b\d+\.(\w+\.)?resample_filter',
     ),
     'rosinality': _Layout(
-        dense=lambda i: Dense(f'style.{i + 1}.weight', f'style.{i + 1}.bias'),
+        dense=lambda i: DenseNames(f'style.{i + 1}.weight', f'style.{i + 1}.bias'),
         w_avg='latent_avg',
         const='input.input',
         layer=_rosinality_layer,
@@ -135,25 +138,26 @@ _LAYOUTS = {
 }
 
 
-def recognise(state: State) -> bool:
+def recognise_stylegan2(state: State) -> bool:
+    """Whether a state dict is a StyleGAN2 generator, by the name of its first style layer."""
     return any(layout.layer(1).style.weight in state for layout in _LAYOUTS.values())
 
 
-def convert(state: State) -> Network:
-    """State dict -> network. ValueError with one sentence that names the tensor if it is not such a StyleGAN2."""
+def convert_stylegan2(state: State) -> Network:
+    """State dict -> network. Raises ValueError with one sentence that names the tensor if it is not a StyleGAN2."""
     layout = next(layout for layout in _LAYOUTS.values() if layout.layer(1).style.weight in state)
     tensors = Tensors(state)
     mapping, latent_dim, classes = _mapping(tensors, layout)
     style_dim = mapping[f'dense{len(mapping) - bool(classes)}']['bias'].size
     num_layers = _num_layers(state, layout)
-    params: dict = {'mapping': mapping, 'const': _const(tensors, layout.const)}
+    params: dict[str, Any] = {'mapping': mapping, 'const': _const(tensors, layout.const)}
     channels = [params['const'].shape[-1]]
     for l in range(1, num_layers + 1):
         params[f'layer{l}'] = _layer(tensors, layout, l, channels[-1], style_dim)
         channels.append(params[f'layer{l}']['bias'].size)
         if l % 2:
             params[f'to_rgb{_r(l)}'] = _rgb(tensors, layout, _r(l), channels[-1], style_dim)
-    params['w_avg'] = styles.average_style(tensors, layout.w_avg, style_dim, mapping, latent_dim)
+    params['w_avg'] = styles.take_average_style(tensors, layout.w_avg, style_dim, mapping, latent_dim)
     _check_filters(tensors, layout)
     tensors.finish(f'StyleGAN2 generator of {num_layers} layers')
     resolutions = [4, *map(_r, range(1, num_layers + 1))]
@@ -177,12 +181,12 @@ def _num_layers(state: State, layout: _Layout) -> int:
     return number
 
 
-def _mapping(tensors: Tensors, layout: _Layout) -> tuple[dict, int, dict]:
-    """-> its parameters, the size of z, and the configuration of a class-conditional network."""
+def _mapping(tensors: Tensors, layout: _Layout) -> tuple[dict[str, Any], int, dict[str, Any]]:
+    """-> parameters of the mapping network, size of z, and the configuration of a class-conditional network."""
     number = next(i for i in range(100) if layout.dense(i).weight not in tensors.state)
     if number == 0:
         raise ValueError(f'the tensor {layout.dense(0).weight!r} is missing; the file does not hold the whole network.')
-    params = styles.mapping(tensors, [layout.dense(i) for i in range(number)], bias_gain=math.sqrt(2))
+    params = styles.convert_mapping(tensors, [layout.dense(i) for i in range(number)], bias_gain=math.sqrt(2))
     width = params['dense1']['kernel'].shape[0]
     if layout.label is None or layout.label.weight not in tensors.state:
         return params, width, {}
@@ -193,10 +197,10 @@ def _mapping(tensors: Tensors, layout: _Layout) -> tuple[dict, int, dict]:
     return params, width - label_dim, classes
 
 
-def _embed(tensors: Tensors, at: Dense) -> dict:
-    """The label's embedding [K E]; TensorFlow's has neither a bias nor an equalised learning rate."""
+def _embed(tensors: Tensors, at: DenseNames) -> dict[str, np.ndarray]:
+    """The embedding of the label [K E]. TensorFlow's has no bias and no equalised learning rate."""
     if at.bias:
-        return styles.dense(tensors, at, None, None)
+        return styles.convert_dense(tensors, at, None, None)
     kernel = tensors.take(at.weight, (None, None))
     return {'kernel': kernel, 'bias': np.zeros(kernel.shape[1], np.float32)}
 
@@ -218,12 +222,12 @@ def _kernel(tensors: Tensors, layout: _Layout, name: str, size: int, c_in: int, 
     return scaled(kernel, 1 / math.sqrt(size * size * c_in))
 
 
-def _style(tensors: Tensors, layout: _Layout, at: Dense, style_dim: int, channels: int) -> dict:
-    params = styles.dense(tensors, at, style_dim, channels)
+def _style(tensors: Tensors, layout: _Layout, at: DenseNames, style_dim: int, channels: int) -> dict[str, np.ndarray]:
+    params = styles.convert_dense(tensors, at, style_dim, channels)
     return {'kernel': params['kernel'], 'bias': params['bias'] + np.float32(layout.one)}
 
 
-def _layer(tensors: Tensors, layout: _Layout, l: int, c_in: int, style_dim: int) -> dict:
+def _layer(tensors: Tensors, layout: _Layout, l: int, c_in: int, style_dim: int) -> dict[str, Any]:
     at = layout.layer(l)
     kernel = _kernel(tensors, layout, at.kernel, 3, c_in, None)
     if layout.flipped and l % 2 == 0:
@@ -232,7 +236,7 @@ def _layer(tensors: Tensors, layout: _Layout, l: int, c_in: int, style_dim: int)
         'kernel': kernel,
         'bias': tensors.take(at.bias, (kernel.shape[-1],)),
         'style': _style(tensors, layout, at.style, style_dim, c_in),
-        'noise': {'image': styles.noise(tensors, at.noise, _r(l)), 'strength': _strength(tensors, at)},
+        'noise': {'image': styles.take_noise(tensors, at.noise, _r(l)), 'strength': _strength(tensors, at)},
     }
 
 
@@ -243,7 +247,7 @@ def _strength(tensors: Tensors, at: _Layer) -> np.ndarray:
     return tensors.take(at.strength, shape[:1]).reshape(1)
 
 
-def _rgb(tensors: Tensors, layout: _Layout, r: int, c_in: int, style_dim: int) -> dict:
+def _rgb(tensors: Tensors, layout: _Layout, r: int, c_in: int, style_dim: int) -> dict[str, Any]:
     at = layout.rgb(r)
     kernel = _kernel(tensors, layout, at.kernel, 1, c_in, None)[0, 0]
     channels = kernel.shape[1]
@@ -252,7 +256,7 @@ def _rgb(tensors: Tensors, layout: _Layout, r: int, c_in: int, style_dim: int) -
 
 
 def _check_filters(tensors: Tensors, layout: _Layout) -> None:
-    """Stored resampling filters must be [1 3 3 1]'s, up to their gain, which the network applies itself."""
+    """Raises ValueError for a stored resampling filter other than [1 3 3 1], up to its gain."""
     for name, value in tensors.state.items():
         if name.endswith('kernel') or name.endswith('resample_filter'):
             kernel = np.asarray(value, np.float32)
@@ -263,8 +267,8 @@ def _check_filters(tensors: Tensors, layout: _Layout) -> None:
     tensors.ignore(layout.filters)
 
 
-def _clamp(state: State) -> dict:
-    """NVIDIA's PyTorch networks may limit their activations."""
+def _clamp(state: State) -> dict[str, float]:
+    """The limit of the activations, which some of NVIDIA's PyTorch networks have."""
     attributes = state.get('attributes')
     modules = attributes.values() if isinstance(attributes, dict) else ()
     limits = {float(own['conv_clamp']) for own in modules if own.get('conv_clamp')}

@@ -1,6 +1,7 @@
-"""The official TensorFlow network pickles: inert objects -> the variables of each network by name."""
+"""The official TensorFlow network pickles: inert objects -> a state dict per network."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -9,19 +10,20 @@ from .network_pickle import TF_NETWORKS
 from .unpickling import Object
 
 _TRIPLE = ('G', 'D', 'Gs')  # Gs: the moving average of G
-_MAX_COMPONENTS = 8  # there are two, and a file may name the same one many times
+_MAX_COMPONENTS = 8  # networks have two; a hostile file may repeat one many times
 _DAMAGED = 'it is truncated or damaged, so download it again.'
 
 
-def recognise(value: object) -> bool:
+def recognise_tf_networks(value: object) -> bool:
+    """Whether the value of a pickle is such a network, or a tuple or list with one."""
     return _is_network(value) or (isinstance(value, tuple | list) and any(map(_is_network, value)))
 
 
-def networks(value: object) -> dict[str, dict]:
-    """{'G': state, 'D': state, 'Gs': state}, or the one network by its own name.
+def extract_tf_networks(value: object) -> dict[str, dict[str, Any]]:
+    """{'G': state, 'D': state, 'Gs': state}, or {name: state} of a single network.
 
-    A state has the arrays of the network's own variables and, as 'mapping/Dense0/weight', those of its components; its
-    settings are under 'static_kwargs', those of the components nested in it.
+    A state has the arrays of the network's variables and those of its components, such as 'mapping/Dense0/weight'. Its
+    item 'static_kwargs' has the settings of the network, with those of its components as nested dictionaries.
     """
     if _is_network(value):
         return {str(_described(value).get('name', '')): _state(value)}
@@ -34,7 +36,7 @@ def _is_network(value: object) -> bool:
     return type(value) is Object and value.name in TF_NETWORKS
 
 
-def _described(value: object) -> Mapping:
+def _described(value: object) -> Mapping[str, Any]:
     state = value.state if type(value) is Object else None
     if type(state) is not dict:
         raise ValueError(f'a network of it has no description; {_DAMAGED}')
@@ -44,20 +46,20 @@ def _described(value: object) -> Mapping:
 def _state(network: object) -> dict[str, object]:
     description = _described(network)
     state: dict[str, object] = _variables(description)
-    settings = network_pickle.plain(description.get('static_kwargs'))
+    settings = network_pickle.to_settings(description.get('static_kwargs'))
     kwargs: dict[str, object] = settings if isinstance(settings, dict) else {}
     components = description.get('components')
     for name, component in list(components.items())[:_MAX_COMPONENTS] if type(components) is dict else ():
         own = _described(component)
         state |= {f'{name}/{variable}': array for variable, array in _variables(own).items()}
-        kwargs[str(name)] = network_pickle.plain(own.get('static_kwargs'))
+        kwargs[str(name)] = network_pickle.to_settings(own.get('static_kwargs'))
     return state | {'static_kwargs': kwargs}
 
 
-def _variables(description: Mapping) -> dict[str, object]:
+def _variables(description: Mapping[str, Any]) -> dict[str, object]:
     """[(name, array), ...]."""
     pairs = description.get('variables')
     if type(pairs) is not list or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
         raise ValueError(f'the variables of a network are not pairs of a name and an array; {_DAMAGED}')
-    found = {str(name): network_pickle.array(value) for name, value in pairs}
+    found = {str(name): network_pickle.to_array(value) for name, value in pairs}
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}

@@ -1,13 +1,15 @@
-"""The two formats of `torch.save`, as nested dictionaries of NumPy arrays; torch is not needed.
+"""Reads the two formats of `torch.save` as nested dictionaries of NumPy arrays, without torch.
 
-Both are a pickle of tensors that refer to storages, flat runs of numbers kept beside it: in a zip archive (torch 1.6 and
-later, a member `data/KEY` for each) or behind the pickle, one after another (before). Arrays are views of the file's bytes.
+Both consist of a pickle of tensors and of storages, flat arrays that the tensors refer to. Since torch 1.6 the file is
+a zip archive with a member `data/KEY` per storage. Before, the storages follow the pickle. Arrays are views of the
+file's bytes.
 """
 
 import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +19,13 @@ from .unpickling import Function, quote
 
 LEGACY_START = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # the pickle of torch's magic number
 _LEGACY_PROTOCOL = 1001
-_MAX_SHARING = 4  # tensors may share storages, but not so often that a small file fills the memory
+_MAX_SHARING = 4  # tensors may share storages, but a small file must not fill the memory
 _DAMAGED = 'it is truncated or damaged, so download it again.'
 
 
 @dataclass(frozen=True)
 class _Storage:
-    """A storage as a tensor refers to it: the type of its numbers ('f4', ...), its key and how many numbers it has."""
+    """A tensor's reference to a storage. kind: number type such as 'f4'. count: how many numbers it has."""
 
     kind: str
     key: str
@@ -36,7 +38,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class _StorageType:
-    """What a name such as torch.FloatStorage stands for."""
+    """The value of a name such as torch.FloatStorage."""
 
     kind: str
 
@@ -55,8 +57,8 @@ _STORAGE_TYPES = {
 }
 
 
-def read_zip(data: memoryview) -> object:
-    """The content of a file of torch 1.6 or later. ValueError with one sentence if it cannot be read."""
+def read_torch_zip(data: memoryview) -> object:
+    """The content of a file of torch 1.6 or later. Raises ValueError with one sentence if it cannot be read."""
     archive = Archive(data)
     order = bytes(archive.member('byteorder')) if archive.has('byteorder') else b'little'
     if order not in (b'little', b'big'):
@@ -69,14 +71,17 @@ def read_zip(data: memoryview) -> object:
     return _Tensors(find, len(data)).load(archive.member('data.pkl'), 0)[0]
 
 
-def read_legacy(data: memoryview) -> object:
-    """The content of a file of torch before 1.6. The pickle is read twice: for what it refers to, and then with that."""
+def read_torch_legacy(data: memoryview) -> object:
+    """The content of a file of torch before 1.6. Raises ValueError with one sentence if it cannot be read.
+
+    The pickle is read twice: first for its references to storages, then for its tensors.
+    """
     if bytes(data[: len(LEGACY_START)]) != LEGACY_START:
         raise ValueError(f'numbers in it are not stored as torch does; {_DAMAGED}')
-    protocol, position = unpickling.load(data, len(LEGACY_START), {})
+    protocol, position = unpickling.load_pickle(data, len(LEGACY_START), {})
     if protocol != _LEGACY_PROTOCOL:
         raise ValueError(f'its torch format is not version {_LEGACY_PROTOCOL}; save it again with a current torch.')
-    _, start = unpickling.load(data, position, {})  # about the machine that wrote it; the numbers are little-endian
+    _, start = unpickling.load_pickle(data, position, {})  # facts of the writing machine; the numbers are little-endian
     first = _Tensors(None, len(data))
     _, position = first.load(data, start)
     arrays = _storages_behind(data, position, first.storages)
@@ -89,16 +94,19 @@ def read_legacy(data: memoryview) -> object:
     return _Tensors(find, len(data)).load(data, start)[0]
 
 
-def read_storage(data: memoryview) -> np.ndarray:
-    """The flat array of a storage that is saved by itself, as pickled networks keep their tensors."""
-    value = read_legacy(data)
+def read_torch_storage(data: memoryview) -> np.ndarray:
+    """The flat array of a storage that is saved by itself, the form of tensors in pickled networks."""
+    value = read_torch_legacy(data)
     if not isinstance(value, np.ndarray):
         raise ValueError(f'a tensor of it has something other than numbers; {_DAMAGED}')
     return value
 
 
-def view(numbers: object, arguments: tuple) -> np.ndarray:
-    """A tensor as torch._utils._rebuild_tensor_v2(storage, offset, sizes, strides, ...) makes it of a flat array."""
+def view_tensor(numbers: object, arguments: tuple[Any, ...]) -> np.ndarray:
+    """A tensor as a view of the flat array `numbers`. arguments: (offset, sizes, strides, ...) of _rebuild_tensor_v2.
+
+    Raises ValueError for a damaged description.
+    """
     offset, sizes, strides = arguments[:3] if len(arguments) >= 3 else (None,) * 3
     if not isinstance(numbers, np.ndarray) or not isinstance(sizes, tuple) or not isinstance(strides, tuple):
         raise ValueError(f'a tensor is badly described; {_DAMAGED}')
@@ -106,8 +114,8 @@ def view(numbers: object, arguments: tuple) -> np.ndarray:
 
 
 def _storages_behind(data: memoryview, position: int, storages: dict[str, _Storage]) -> dict[str, np.ndarray]:
-    """The storages that follow the pickle: a list of their keys, then for each its length and its numbers."""
-    keys, position = unpickling.load(data, position, {})
+    """The storages that follow the pickle: a list of their keys, then the length and the numbers of each."""
+    keys, position = unpickling.load_pickle(data, position, {})
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in storages for key in keys):
         raise ValueError(f'its list of storages does not fit its tensors; {_DAMAGED}')
     arrays = {}
@@ -121,14 +129,14 @@ def _storages_behind(data: memoryview, position: int, storages: dict[str, _Stora
 
 
 def _numbers(raw: memoryview, storage: _Storage, order: str) -> np.ndarray:
-    """Bytes -> a flat array; bfloat16, which NumPy lacks, is the upper half of a float32."""
+    """Bytes -> a flat array. bfloat16, which NumPy does not have, becomes float32."""
     if storage.kind == 'bfloat16':
         return (np.frombuffer(raw, order + 'u2').astype(np.uint32) << 16).view(np.float32)
     return np.frombuffer(raw, order + storage.kind)
 
 
 class _Tensors:
-    """Loads a pickle of tensors. `find` gives the array of a storage; None: only learn which storages there are."""
+    """Loads a pickle of tensors. find: returns the array of a storage. With None, only references are collected."""
 
     def __init__(self, find: Callable[[_Storage], np.ndarray] | None, file_size: int):
         self.storages: dict[str, _Storage] = {}
@@ -138,7 +146,7 @@ class _Tensors:
         self._tensor_bytes = _MAX_SHARING * file_size
 
     def load(self, data: memoryview, start: int) -> tuple[object, int]:
-        value, position = unpickling.load(data, start, self._names(), self._storage)
+        value, position = unpickling.load_pickle(data, start, self._names(), self._storage)
         if isinstance(value, _Storage) and self._find:  # saved by itself
             value = self._arrays[value.key]
         return value, position
@@ -168,7 +176,7 @@ class _Tensors:
             raise ValueError(f'storage {quote(storage.key)} is described in two ways; {_DAMAGED}')
         return storage
 
-    def _tensor(self, arguments: tuple) -> np.ndarray | None:
+    def _tensor(self, arguments: tuple[Any, ...]) -> np.ndarray | None:
         storage, offset, sizes, strides = arguments[:4] if len(arguments) >= 4 else (None,) * 4
         if (type(storage), type(sizes), type(strides)) != (_Storage, tuple, tuple):
             raise ValueError(f'a tensor is badly described; {_DAMAGED}')
@@ -181,12 +189,12 @@ class _Tensors:
         return array
 
 
-def _first(arguments: tuple) -> object:
+def _first(arguments: tuple[Any, ...]) -> object:
     return arguments[0] if arguments else None
 
 
 def _described(identity: object) -> _Storage:
-    """('storage', type, key, device, number of elements[, view]), checked."""
+    """Checks a persistent id ('storage', type, key, device, number of elements[, view])."""
     if not isinstance(identity, tuple) or len(identity) not in (5, 6) or not isinstance(identity[0], str):
         raise ValueError(f'a tensor refers to something other than a storage; {_DAMAGED}')
     tag, kind, key, _, count = identity[:5]
@@ -197,8 +205,8 @@ def _described(identity: object) -> _Storage:
     return _Storage(kind.kind, key, count)
 
 
-def _view(numbers: np.ndarray, offset: int, sizes: tuple, strides: tuple) -> np.ndarray:
-    """A tensor as a view of its storage, checked against the storage's length; offset and strides count elements."""
+def _view(numbers: np.ndarray, offset: int, sizes: tuple[Any, ...], strides: tuple[Any, ...]) -> np.ndarray:
+    """A tensor as a view of its storage. offset, strides: in elements. Raises ValueError if it exceeds the storage."""
     if not all(map(_is_size, (offset, *sizes, *strides))) or len(sizes) != len(strides) or len(sizes) > 8:
         raise ValueError(f'a tensor has sizes or strides that no tensor has; {_DAMAGED}')
     if 0 in sizes:

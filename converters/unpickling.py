@@ -1,9 +1,9 @@
-"""Reads pickles without running anything that they ask for.
+"""Reads pickles safely: nothing that a file names is imported or executed.
 
-A pickle is a program for a small stack machine. This is that machine with the parts left out that can do harm: it knows
-only the instructions that weight files use, a name in the file stands for what our own table says and is never imported,
-no attribute is ever looked up, and dictionary keys are plain text or numbers. Its cost is bounded by the size of the file
-and by `MAX_INSTRUCTIONS`. Anything else ends in a ValueError of one sentence.
+A pickle is a program for a small stack machine. This machine has only the instructions that weight files need. Names in
+the file are looked up in a table of this package and never imported. Attributes are never looked up. Dictionary keys
+are strings or numbers. The cost is bounded by the size of the file and by `MAX_INSTRUCTIONS`. Everything else raises
+ValueError with one sentence.
 """
 
 import pickletools
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+Arguments = tuple[Any, ...]
 MAX_INSTRUCTIONS = 1_000_000  # a network of 500 tensors has about 20,000
 _STOP = 0x2E
 _COST: dict[Any, int] = {
@@ -20,55 +21,56 @@ _COST: dict[Any, int] = {
     memoryview: 1,
     tuple: 8,
     list: 32,
-}  # bytes for each item that a function looks at
-_MAX_KEY = 2**60  # larger numbers can be made to collide in a dictionary
+}  # cost in bytes of each item of an argument
+_MAX_KEY = 2**60  # larger numbers can be chosen to collide in a dictionary
 
 
 @dataclass(frozen=True)
 class Function:
-    """What a name in the file stands for when the file calls it: `run` takes the tuple of arguments as they come."""
+    """The value of a name that the file may call. run(tuple of arguments) -> value; it must check the arguments."""
 
-    run: Callable[[tuple], object]
+    run: Callable[[Arguments], object]
 
 
 @dataclass
 class Object:
-    """What a file makes of a class: the class's name, what it was called with and the state it was given, all inert."""
+    """The inert instance of a class. name: of the class. arguments: of its call. state: as the file sets it."""
 
     name: str
-    arguments: tuple = ()
+    arguments: Arguments = ()
     state: object = None
 
 
 def inert(name: str) -> Function:
-    """A name that a file may call to make an object."""
+    """A function that returns an `Object` with this name, for classes that a file may instantiate."""
     return Function(lambda arguments: Object(name, arguments))
 
 
 def quote(text: str) -> str:
-    """Text of the file as it can be shown on one line: printable, at most 80 characters, in quotes."""
+    """Text of a file for an error message: in quotes, printable, on one line, at most 80 characters."""
     return ascii(text if len(text) <= 80 else text[:77] + '...')
 
 
-def load(
+def load_pickle(
     data: memoryview,
     start: int,
     names: Mapping[str, object],
     persistent: Callable[[object], object] | None = None,
     most: int = MAX_INSTRUCTIONS,
 ) -> tuple[object, int]:
-    """The value of the pickle that begins at byte `start` of `data`, and the position behind it.
+    """Reads the pickle at byte `start` of `data`: -> (value, position of the next byte).
 
-    names: what 'module.name' stands for, a `Function` or any inert value; every other name is refused.
-    persistent: turns a persistent id into a value; it must check what it is given. most: instructions that it may have.
+    names: {'module.name': a `Function` or an inert value}; other names are refused. persistent(id): the value of a
+    persistent id; it must check the id. most: the largest number of instructions.
+    Raises ValueError with one sentence for a damaged or hostile pickle.
     """
     machine = _Machine(data, start, names, persistent)
     return machine.run(most), machine.position
 
 
-def ordered_dict(arguments: tuple) -> dict:
-    """collections.OrderedDict() or collections.OrderedDict([[key, value], ...])."""
-    result: dict = {}
+def ordered_dict(arguments: Arguments) -> dict[Any, object]:
+    """The dictionary of collections.OrderedDict() or collections.OrderedDict([[key, value], ...])."""
+    result: dict[Any, object] = {}
     for pair in arguments[0] if arguments and isinstance(arguments[0], list) else []:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise ValueError('a dictionary of the file is not made of pairs; the file is damaged.')
@@ -76,20 +78,28 @@ def ordered_dict(arguments: tuple) -> dict:
     return result
 
 
-def _set_item(target: dict, key: object, value: object) -> None:
+def _set_item(target: dict[Any, object], key: object, value: object) -> None:
     if not isinstance(key, str) and not (isinstance(key, int) and abs(key) < _MAX_KEY):
         raise ValueError(f'a dictionary of the file has a key of type {type(key).__name__}; weight files have names.')
     target[key] = value
 
 
 class _Machine:
-    def __init__(self, data, start, names, persistent):
+    """The stack machine that runs one pickle."""
+
+    def __init__(
+        self,
+        data: memoryview,
+        start: int,
+        names: Mapping[str, object],
+        persistent: Callable[[object], object] | None,
+    ):
         self.data, self.position = data, start
         self.names, self.persistent = names, persistent
-        self.stack: list = []
+        self.stack: list[object] = []
         self.marks: list[int] = []
         self.memo: dict[int, object] = {}
-        self.credit = 2 * len(data) + 100_000  # what functions may look at in all, in bytes
+        self.credit = 2 * len(data) + 100_000  # the total cost that function arguments may have, in bytes
 
     def run(self, most: int) -> object:
         for _ in range(most):
@@ -112,7 +122,7 @@ class _Machine:
             raise ValueError('it ends in the middle of its pickle: truncated or damaged, so download it again.')
         return self.data[begin : self.position]
 
-    def number(self, layout: str):
+    def number(self, layout: str) -> Any:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
 
     def block(self, length_layout: str) -> bytes:
@@ -136,10 +146,10 @@ class _Machine:
             raise ValueError('its pickle takes more than it has put down; the file is damaged, so download it again.')
         return self.stack.pop()
 
-    def pop_several(self, count: int) -> list:
+    def pop_several(self, count: int) -> list[Any]:
         return [self.pop() for _ in range(count)][::-1]
 
-    def pop_marked(self) -> list:
+    def pop_marked(self) -> list[Any]:
         if not self.marks:
             raise ValueError('its pickle closes what it has not opened; the file is damaged, so download it again.')
         start = self.marks.pop()
@@ -167,10 +177,10 @@ class _Machine:
             raise ValueError('its pickle refers to a value that it has not kept; the file is damaged.')
         self.push(self.memo[slot])
 
-    def append(self, values: list) -> None:
+    def append(self, values: list[Any]) -> None:
         self.top(list).extend(values)
 
-    def set_items(self, flat: list) -> None:
+    def set_items(self, flat: list[Any]) -> None:
         target = self.top(dict)
         if len(flat) % 2:
             raise ValueError('its pickle has a dictionary key without a value; the file is damaged.')
@@ -196,7 +206,7 @@ class _Machine:
         self.push(function.run(arguments))
 
     def build(self) -> None:
-        """The state of an object. Dictionaries need none (a state_dict's `_metadata`)."""
+        """Sets the state of an object. The state of a dictionary (`_metadata` of a state_dict) is ignored."""
         state, target = self.pop(), self.pop()
         self.push(target)
         if type(target) is Object:
@@ -227,7 +237,7 @@ def _protocol(m: _Machine) -> None:
 
 _INSTRUCTIONS: dict[int, Callable[[_Machine], object]] = {
     0x80: _protocol,
-    0x95: lambda m: m.number('<Q'),  # FRAME: a hint for readers from disk
+    0x95: lambda m: m.number('<Q'),  # FRAME: a hint for buffered readers
     ord('('): lambda m: m.marks.append(len(m.stack)),
     # Plain values.
     ord('N'): lambda m: m.push(None),
@@ -241,10 +251,10 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], object]] = {
     ord('X'): lambda m: m.push(_text(m.block('<I'))),
     0x8C: lambda m: m.push(_text(m.block('<B'))),
     0x8D: lambda m: m.push(_text(m.block('<Q'))),
-    ord('U'): lambda m: m.push(m.block('<B').decode('latin-1')),  # text of Python 2
+    ord('U'): lambda m: m.push(m.block('<B').decode('latin-1')),  # strings of Python 2
     ord('T'): lambda m: m.push(m.block('<I').decode('latin-1')),
     ord('C'): lambda m: m.push(m.block('<B')),
-    ord('B'): lambda m: m.push(m.take(m.number('<I'))),  # large: a view
+    ord('B'): lambda m: m.push(m.take(m.number('<I'))),  # may be large: a view
     0x8E: lambda m: m.push(m.take(m.number('<Q'))),
     # Containers.
     ord(')'): lambda m: m.push(()),
@@ -256,7 +266,7 @@ _INSTRUCTIONS: dict[int, Callable[[_Machine], object]] = {
     ord('a'): lambda m: m.append(m.pop_several(1)),
     ord('e'): lambda m: m.append(m.pop_marked()),
     ord('}'): lambda m: m.push({}),
-    0x8F: lambda m: m.push([]),  # a set, whose order and uniqueness nobody needs
+    0x8F: lambda m: m.push([]),  # a set becomes a list
     0x90: lambda m: m.append(m.pop_marked()),
     ord('s'): lambda m: m.set_items(m.pop_several(2)),
     ord('u'): lambda m: m.set_items(m.pop_marked()),

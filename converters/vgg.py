@@ -1,7 +1,7 @@
 """VGG feature extractors: torchvision's VGG-16 and VGG-19, and the normalised VGG-19 of style transfer.
 
-Both are numbered lists of modules of which only the convolutions have weights, so the numbers tell where the pooling is.
-The first parameters, `input`, prepare an RGB image in [0, 1] as a 1x1 convolution.
+Both are numbered lists of modules. Only the convolutions have weights, so gaps between their numbers show the pooling.
+The parameters `input` are a 1x1 convolution that preprocesses an RGB image in [0, 1].
 """
 
 import itertools
@@ -12,17 +12,18 @@ import numpy as np
 
 from .states import Network, State, refuse_left_over, take
 
-_MEAN = np.array([0.485, 0.456, 0.406])  # of ImageNet, as torchvision's networks were trained
+_MEAN = np.array([0.485, 0.456, 0.406])  # of ImageNet, on which torchvision's networks were trained
 _STD = np.array([0.229, 0.224, 0.225])
 _MAX_CONVOLUTIONS = 16
 
 
-def recognise(state: State) -> bool:
+def recognise_vgg(state: State) -> bool:
+    """Whether a state dict is a VGG, by the shape of its first kernel."""
     return _is_torchvision(state) or _is_normalised(state)
 
 
-def convert(state: State) -> Network:
-    """State dict -> network. ValueError with one sentence that names the tensor if it is not such a VGG."""
+def convert_vgg(state: State) -> Network:
+    """State dict -> network. Raises ValueError with one sentence that names the tensor if it is not such a VGG."""
     if _is_torchvision(state):
         return _torchvision(state)
     return _normalised(state)
@@ -39,7 +40,7 @@ def _is_normalised(state: State) -> bool:
 
 
 def _torchvision(state: State) -> Network:
-    """A convolution and its ReLU are two modules (`features.0`, `features.2`), a pooling in between a third."""
+    """A convolution and its ReLU are two modules (`features.0`, `features.2`); a pooling adds a third."""
     if any(name.endswith('.running_mean') for name in state):
         raise ValueError('it is a VGG with batch normalisation (_bn); the plain VGG-16 or VGG-19 is expected.')
     state = {name: value for name, value in state.items() if not name.startswith('classifier.')}
@@ -47,12 +48,12 @@ def _torchvision(state: State) -> Network:
 
 
 def imagenet_input() -> dict[str, np.ndarray]:
-    """ImageNet normalisation of RGB in [0, 1] as a 1x1 convolution."""
+    """The ImageNet normalisation of RGB in [0, 1], as a 1x1 convolution {'kernel': [3 3], 'bias': [3]}."""
     return {'kernel': np.diag(1 / _STD).astype(np.float32), 'bias': (-_MEAN / _STD).astype(np.float32)}
 
 
 def _normalised(state: State) -> Network:
-    """Module 0 prepares the image; then a padding, a convolution and its ReLU are three modules, a pooling a fourth."""
+    """Module 0 preprocesses the image. Padding, convolution and ReLU are three modules; a pooling adds a fourth."""
     weight = take(state, '0.weight', (3, 3, 1, 1))
     preprocessing = {'kernel': np.ascontiguousarray(weight[:, :, 0, 0].T), 'bias': take(state, '0.bias', (3,))}
     rest = {name: value for name, value in state.items() if name not in ('0.weight', '0.bias')}
@@ -60,9 +61,15 @@ def _normalised(state: State) -> Network:
 
 
 def _network(
-    state: State, module: Callable[[int], str], first: int, step: int, preprocessing: dict, padding: str
+    state: State,
+    module: Callable[[int], str],
+    first: int,
+    step: int,
+    preprocessing: dict[str, np.ndarray],
+    padding: str,
 ) -> Network:
-    """step: modules from a convolution to the next of its block; one more to the first of the next block."""
+    """module(number): its name. first: number of the first convolution. step: difference of the numbers of neighbouring
+    convolutions in a block; it is one larger from block to block."""
     blocks = _blocks(state, module, first, step)
     params, used, channels = {'input': preprocessing}, set(), 3
     for b, block in enumerate(blocks, start=1):
@@ -85,7 +92,7 @@ def _network(
 
 
 def _blocks(state: State, module: Callable[[int], str], first: int, step: int) -> list[list[int]]:
-    """The numbers of the convolutions, one list for each block."""
+    """The numbers of the convolutions of each block."""
     pattern = re.escape(module(0)).replace('0', r'(\d{1,2})') + r'\.weight'
     numbers = sorted(int(match[1]) for match in (re.fullmatch(pattern, name) for name in state) if match)
     if numbers[0] != first or len(numbers) > _MAX_CONVOLUTIONS:

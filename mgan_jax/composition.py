@@ -1,5 +1,6 @@
 """Multi-code composition (section 3.1): N latent codes, G1, channel importances, a sum, G2. Shapes: README, "Python"."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from mgan_jax.models.generator import Generator
-from mgan_jax.models.precision import at_least_float32, cast, in_float32, like
+from mgan_jax.models.precision import at_least_float32, cast, cast_like, in_float32
 
 
 class Codes(NamedTuple):
@@ -55,16 +56,16 @@ def init(
     keys = key if key.ndim else jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.arange(batch))
     if keys.shape != (batch,):
         raise ValueError(f'{keys.shape[0]} keys are given for a batch of {batch}; give one key, or one per image.')
-    draw = jax.vmap(lambda k: jax.random.normal(k, (num_codes, generator.latent_dim), jnp.float32))
-    latents, first_tail, noises = draw(keys).reshape(batch * num_codes, -1), None, None  # z: [B*N D]
+    z = functools.partial(jax.random.normal, shape=(num_codes, generator.latent_dim), dtype=jnp.float32)
+    latents, first_tail, noises = jax.vmap(z)(keys).reshape(batch * num_codes, -1), None, None  # [B*N D]
     if (styles := getattr(generator, 'styles', None)) is not None:
         latents = styles.to_space(params, latents, layer, space)
         first_tail = jnp.repeat(styles.average(params, layer)[None], batch, axis=0) if tail else None  # [B R W]
         noises = tuple(jnp.repeat(image[None], batch, axis=0) for image in styles.noise(params)) if noise else None
     latents, first_tail, noises = cast((latents, first_tail, noises), jnp.float32)
-    features = jax.eval_shape(lambda p, z: generator.features(p, like(p, z), stop=layer, space=space), params, latents)
+    maps = jax.eval_shape(lambda p, z: generator.features(p, cast_like(p, z), stop=layer, space=space), params, latents)
     value = 1 / num_codes if alpha is None else alpha
-    importance = jax.tree.map(lambda f: jnp.full((batch, num_codes, f.shape[-1]), value, jnp.float32), features)
+    importance = jax.tree.map(lambda f: jnp.full((batch, num_codes, f.shape[-1]), value, jnp.float32), maps)
     return Codes(latents.reshape(batch, num_codes, *latents.shape[1:]), importance, first_tail, noises)
 
 
@@ -79,7 +80,7 @@ def compose(generator: Generator, params: Any, codes: Codes, *, layer: int, spac
 def combine(generator: Generator, params: Any, codes: Codes, *, layer: int, space: str = 'z') -> Composed:
     """sum_n F_n (.) alpha_n (equation 3). Without `codes.tail`, G2 uses the mean of the N codes' styles."""
     b, n = jax.tree.leaves(codes.latents)[0].shape[:2]
-    given = like(params, codes._replace(alpha=None))
+    given = cast_like(params, codes._replace(alpha=None))
     latents = given.latents.reshape(b * n, *given.latents.shape[2:])  # [B N D] -> [B*N D]
     noise = {} if given.noise is None else {'noise': [jnp.repeat(image, n, axis=0) for image in given.noise]}
     features = generator.features(params, latents, stop=layer, space=space, **noise)  # F_n
@@ -96,6 +97,6 @@ def combine(generator: Generator, params: Any, codes: Codes, *, layer: int, spac
 
 def render(generator: Generator, params: Any, composed: Composed, *, layer: int) -> Array:
     """G2: features after the composing layer -> [B H W C], at least float32."""
-    features, tail, images = like(params, composed)
+    features, tail, images = cast_like(params, composed)
     noise = {} if images is None else {'noise': images}
     return at_least_float32(generator.image(params, features, start=layer, tail=tail, **noise))

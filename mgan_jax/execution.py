@@ -1,12 +1,14 @@
 """How steps are dispatched, arrays distributed over devices and images selected. The method is in `composition` and `inversion`."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec
+
+Tree = TypeVar('Tree')
 
 
 def repeat_step(step: Any, state: Any, *arguments: Any, num_steps: int) -> tuple[Any, Array]:
@@ -38,13 +40,14 @@ def select_images(choose: Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(choose.reshape(-1, *[1] * (a.ndim - 1)), a, b), yes, no)
 
 
-def like_codes(state: Any, codes: Any) -> Any:
+def like_codes(state: Tree, codes: Any) -> Tree:
     """`state` distributed over the devices as the codes are: each leaf with images is sharded like the first leaf of `codes`.
 
     A step returns its state in this sharding. If it received another one, it would be compiled twice.
     """
     first = jax.tree.leaves(codes)[0]
-    return jax.tree.map(lambda x: _like_first(x, first), state)
+    spread: Tree = jax.tree.map(lambda x: _like_first(x, first), state)
+    return spread
 
 
 def _like_first(x: Array, first: Array) -> Any:

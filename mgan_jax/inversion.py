@@ -42,8 +42,8 @@ def init(codes: Any, optimizer: optax.GradientTransformation) -> State:
     batch = jax.tree.leaves(codes)[0].shape[0]
     best_loss, step = jnp.full(batch, jnp.inf, jnp.float32), jnp.zeros(batch, jnp.int32)
     state = State(codes, jax.vmap(optimizer.init)(codes), codes, best_loss, jnp.full(batch, -1, jnp.int32), step)
-    state = execution.like_codes(jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state), state.codes)
-    return state
+    copied = State(*jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state))
+    return execution.like_codes(copied, copied.codes)
 
 
 def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
@@ -93,7 +93,6 @@ def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
 
 def run(step: Step, state: State, *arguments: Any, num_steps: int) -> tuple[State, dict[str, Array]]:
     """Runs `num_steps` steps and reuses the memory of `state`: -> (state, trace), trace['loss'] [num_steps B].
-
     The loss of a step is that of the codes before it: the last codes are not evaluated. ValueError for num_steps < 1."""
     state, loss = execution.repeat_step(step, state, *step.prepare(*arguments), num_steps=num_steps)
     return state, {'loss': loss}

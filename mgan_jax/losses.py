@@ -1,6 +1,6 @@
 """Losses of an inversion, one number per image: L(x1, x2) = ||x1 - x2||^2 + ||phi(x1) - phi(x2)||_1 (equation 5).
 
-The second term may be any other distance of `perceptual`, such as LPIPS.
+Another distance of `models.perceptual`, such as LPIPS, can replace the second term.
 """
 
 from collections.abc import Callable
@@ -18,30 +18,34 @@ from mgan_jax.models.precision import at_least_float32
 
 
 class Target(NamedTuple):
-    """What stays the same over an image's optimisation. pixels [B h w c], features: what phi sees in them, or None."""
+    """What stays constant while an image is optimised. Every leaf has the B images on its first axis.
+
+    observation: an array or `tasks.Masked`. pixels: [B h w c]. features: the distance's description of the pixels, or
+    None.
+    """
 
     observation: Any
     pixels: Array
     features: Any
 
 
-@dataclass(frozen=True, eq=False)  # a callable that jit can keep by its identity, which a tuple is not
+@dataclass(frozen=True, eq=False)  # not a tuple, because `jax.jit` needs a weak reference to a function
 class Objective:
-    """objective(codes, observation, params, vgg) -> loss [B], in two parts so that a loop does the first only once:
+    """objective(codes, observation, params, vgg) -> loss [B]. It has two parts, so that a loop computes the first once.
 
-    vgg: the weights of the perceptual distance, the extractor's, or (the extractor's, the heads) for LPIPS.
-    prepare(observation, params, vgg) -> (Target, params, vgg); evaluate(codes, Target, params, vgg) -> [B].
+    prepare(observation, params, vgg) -> (Target, params, vgg); evaluate(codes, Target, params, vgg) -> loss [B].
+    vgg: the weights of the perceptual distance, those of the extractor, or (extractor's, heads') for LPIPS.
     """
 
-    prepare: Callable
-    evaluate: Callable
+    prepare: Callable[..., tuple[Target, Any, Any]]
+    evaluate: Callable[..., Array]
 
-    def __call__(self, codes, observation, params, vgg=None) -> Array:
+    def __call__(self, codes: Any, observation: Any, params: Any, vgg: Any = None) -> Array:
         return self.evaluate(codes, *self.prepare(observation, params, vgg))
 
 
 def mean_squared(x: Array, y: Array) -> Array:
-    """Mean over pixels and channels of (x - y)^2: [B h w c], [B h w c] -> [B]."""
+    """Mean over pixels and channels of (x - y)^2: [B h w c], [B h w c] -> [B], at least float32."""
     return jnp.mean(jnp.square(at_least_float32(x) - at_least_float32(y)), axis=(1, 2, 3))
 
 
@@ -57,15 +61,18 @@ def objective(
     extractor_layer: str = 'relu3_3',
     extractor_size: int | None = 256,
     distance: Distance | None = None,
-    compose: Callable | None = None,
+    compose: Callable[..., Array] | None = None,
 ) -> Objective:
     """The loss of codes against an observation, through the task's degradation (equations 4 to 8).
 
-    pixel, perceptual: weights of the two terms, each a mean (0.001 and relu3_3 at 256 pixels are the released code's;
-    the paper writes sums and conv4_3). extractor_size: pixels a side that images are resized to, None for no resizing.
-    distance: another perceptual term than that of `extractor` and `extractor_layer`, such as
-    `perceptual.lpips_distance(extractor, lpips)`, whose weights then stand in the place of vgg. compose(params, codes) -> [B H W C],
-    of codes that are not `composition.Codes`: see `priors`.
+    pixel, perceptual: weights of the two terms. Each term is a mean. 0.001 and relu3_3 at 256 pixels are the released
+    code's values; the paper writes sums and conv4_3. extractor_size: images are resized to this many pixels a side
+    before the perceptual term; None keeps their size. distance: replaces the distance of `extractor` and
+    `extractor_layer`, for example by `perceptual.lpips_distance(extractor, lpips)`; `vgg` then holds its weights.
+    compose(params, codes) -> [B H W C]: for codes other than `composition.Codes`, see `priors`.
+
+    Raises ValueError for a perceptual weight without an extractor or distance. The objective raises ValueError for an
+    observation whose shape is not that of a degraded image.
     """
     if distance is None and extractor is not None:
         distance = feature_distance(extractor, extractor_layer)
@@ -78,16 +85,16 @@ def objective(
     def multi_code(params: Any, codes: composition.Codes) -> Array:
         return composition.compose(generator, params, codes, layer=layer, space=space)
 
-    def see(images: Array, vgg: Any) -> Any:
+    def describe(images: Array, vgg: Any) -> Any:
         if phi is None:
             return None
         return phi.describe(vgg, images if extractor_size is None else resize.nearest(images, extractor_size))
 
-    def prepare(observation, params, vgg=None):
+    def prepare(observation: Any, params: Any, vgg: Any = None) -> tuple[Target, Any, Any]:
         pixels = tasks.target(observation)
-        return Target(observation, pixels, see(pixels, vgg)), params, vgg
+        return Target(observation, pixels, describe(pixels, vgg)), params, vgg
 
-    def evaluate(codes, target: Target, params, vgg=None):
+    def evaluate(codes: Any, target: Target, params: Any, vgg: Any = None) -> Array:
         image = (compose or multi_code)(params, codes)  # x_inv
         observed = task.observe(image, target.observation)
         if observed.shape != target.pixels.shape:
@@ -97,7 +104,7 @@ def objective(
             )
         loss = pixel * mean_squared(observed, target.pixels)
         if phi is not None:
-            loss += perceptual * phi.compare(vgg, see(observed, vgg), target.features)
+            loss += perceptual * phi.compare(vgg, describe(observed, vgg), target.features)
         return loss
 
     return Objective(prepare, evaluate)

@@ -1,4 +1,4 @@
-"""What is shipped: the demo generator, the demo extractor and the bundled scenes."""
+"""The shipped demo: generator, extractor, encoder and bundled scenes."""
 
 from pathlib import Path
 
@@ -39,13 +39,13 @@ def test_samples_fill_the_range_of_images(samples):
 
 
 def test_samples_are_varied(samples):
-    """They differ from their mean image about as much as scenes do."""
-    drawn = gan.to_network(scenes.draw_batch(train.HELD_OUT_SEED, 0, 256).images, 64)
+    """Their variance is comparable with that of the drawn scenes."""
+    drawn = gan.prepare_images(scenes.draw_batch(train.HELD_OUT_SEED, 0, 256).images, 64)
     assert samples.var(axis=0).mean() > 0.75 * drawn.var(axis=0).mean()
 
 
 def test_no_sample_is_a_copy_of_a_held_out_scene(samples):
-    drawn = gan.to_network(scenes.draw_batch(train.HELD_OUT_SEED, 0, 256).images, 64)
+    drawn = gan.prepare_images(scenes.draw_batch(train.HELD_OUT_SEED, 0, 256).images, 64)
     nearest = min(float(np.mean(np.square(drawn - sample), axis=(1, 2, 3)).min()) for sample in samples)
     assert 10 * np.log10(4 / nearest) < 25
 
@@ -54,13 +54,13 @@ def test_a_scenes_own_code_looks_like_it():
     generator, params = models.load('demo')
     batch = scenes.draw_batch(train.HELD_OUT_SEED, 300, 128)
     made = jnp.clip(jax.jit(generator.generate)(params, batch.latents), -1, 1)
-    assert metrics.psnr(made, gan.to_network(batch.images, 64)).mean() > 23.5
+    assert metrics.psnr(made, gan.prepare_images(batch.images, 64)).mean() > 23.5
 
 
 def test_extractor_tells_the_attributes():
     extractor, params = models.load('demo-extractor')
     batch = scenes.draw_batch(train.HELD_OUT_SEED, 300, 64)
-    told = np.asarray(jax.jit(extractor.attributes)(params, gan.to_network(batch.images, 64)))
+    told = np.asarray(jax.jit(extractor.attributes)(params, gan.prepare_images(batch.images, 64)))
     assert extractor.attribute_names == landscape.ATTRIBUTES
     assert np.abs(told - batch.attributes).mean() < 0.1
     tower = landscape.ATTRIBUTES.index('tower')
@@ -92,11 +92,11 @@ def test_super_resolution_of_a_bundled_scene(tmp_path, capsys):
 
 
 def test_encoder_inverts_samples_and_scenes():
-    """Samples that it has not learned from, far better than the mean code; drawn scenes, which it has never seen."""
+    """Its codes for new samples and for drawn scenes render far closer images than the mean code."""
     (generator, params), (encoder, own) = models.load('demo'), models.load('demo-encoder')
     render = jax.jit(lambda z: jnp.clip(generator.generate(params, z), -1, 1))
     samples = render(jax.random.normal(jax.random.key(11), (64, generator.latent_dim)))
-    drawn = jnp.asarray(gan.to_network(scenes.draw_batch(train.HELD_OUT_SEED, 300, 64).images, 64))
+    drawn = jnp.asarray(gan.prepare_images(scenes.draw_batch(train.HELD_OUT_SEED, 300, 64).images, 64))
     mean = render(jnp.full((64, generator.latent_dim), 1e-3))  # of length 0 it would be divided by 0
     for inputs, least in ((samples, 12), (drawn, 9)):
         told = metrics.psnr(render(encoder(own, inputs)), inputs).mean()

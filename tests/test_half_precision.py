@@ -1,4 +1,4 @@
-"""An inversion of the demo in bfloat16 beside the same one in float32."""
+"""An inversion of the demo in bfloat16, compared with float32."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Losses against numpy, one number per image, and the parts that a loop does only once."""
+"""Losses against NumPy, one number per image, and the part that is computed once per run."""
 
 from typing import NamedTuple
 
@@ -108,15 +108,15 @@ def test_mean_squared():
     np.testing.assert_allclose(losses.mean_squared(x, y), np.mean(difference**2, axis=(1, 2, 3)), rtol=1e-5)
 
 
-def slope_of(objective, codes, observation):
+def gradient_of(objective, codes, observation):
     return jax.jit(jax.grad(lambda c, o: jnp.sum(objective(c, o, PARAMS, VGG))))(codes, observation)
 
 
 def test_every_image_has_its_own_gradient():
     objective, _ = make(perceptual=0.5, extractor_size=4)
-    together = slope_of(objective, CODES_AT, INPUT)
+    together = gradient_of(objective, CODES_AT, INPUT)
     for i in range(BATCH):
-        alone = slope_of(objective, jax.tree.map(lambda x, i=i: x[i : i + 1], CODES_AT), INPUT[i : i + 1])
+        alone = gradient_of(objective, jax.tree.map(lambda x, i=i: x[i : i + 1], CODES_AT), INPUT[i : i + 1])
         for one, all_of_them in zip(jax.tree.leaves(alone), jax.tree.leaves(together), strict=True):
             assert np.abs(one).max() > 1e-3
             np.testing.assert_allclose(all_of_them[i], one[0], rtol=1e-4, atol=1e-6)
@@ -124,8 +124,8 @@ def test_every_image_has_its_own_gradient():
 
 def test_an_image_changes_nothing_of_another():
     objective, _ = make(perceptual=0.5, extractor_size=4)
-    before = slope_of(objective, CODES_AT, INPUT)
-    other = slope_of(objective, jax.tree.map(lambda x: x.at[1].set(jnp.nan), CODES_AT), INPUT.at[1].set(jnp.nan))
+    before = gradient_of(objective, CODES_AT, INPUT)
+    other = gradient_of(objective, jax.tree.map(lambda x: x.at[1].set(jnp.nan), CODES_AT), INPUT.at[1].set(jnp.nan))
     for one, two in zip(jax.tree.leaves(before), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(one[np.array([0, 2])], two[np.array([0, 2])])
         assert np.isnan(two[1]).any()
@@ -170,8 +170,8 @@ def test_lpips_as_the_perceptual_term():
     objective.evaluate(CODES_AT, *arguments)
     assert len(calls) == 4
     assert jax.tree.leaves(arguments[0].features)[0].shape == (BATCH, 4, 4, 7)
-    slope = jax.jit(jax.grad(lambda c, *rest: jnp.sum(objective(c, *rest))))(CODES_AT, observation, PARAMS, weights)
-    assert all(np.isfinite(leaf).all() and leaf.any() for leaf in jax.tree.leaves(slope))
+    gradient = jax.jit(jax.grad(lambda c, *rest: jnp.sum(objective(c, *rest))))(CODES_AT, observation, PARAMS, weights)
+    assert all(np.isfinite(leaf).all() and leaf.any() for leaf in jax.tree.leaves(gradient))
 
 
 def test_an_inversion_with_lpips_compiles_once_and_descends():
@@ -213,5 +213,5 @@ def test_an_objective_goes_through_transformations_as_it_is():
     objective, _ = make()
     plain = objective(CODES_AT, INPUT, PARAMS, VGG)
     np.testing.assert_allclose(jax.jit(objective)(CODES_AT, INPUT, PARAMS, VGG), plain, rtol=1e-5)
-    slope = jax.jit(jax.grad(lambda codes: objective(codes, INPUT, PARAMS, VGG).sum()))(CODES_AT)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
+    gradient = jax.jit(jax.grad(lambda codes: objective(codes, INPUT, PARAMS, VGG).sum()))(CODES_AT)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))

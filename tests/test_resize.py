@@ -1,4 +1,4 @@
-"""Resizing against its rules, written out in numpy."""
+"""Resizing against its definition in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +27,10 @@ def test_nearest_is_not_the_nearest_pixel_centre():
 
 
 def test_gradient_of_nearest_reaches_only_the_pixels_taken():
-    slope = jax.grad(lambda x: resize.nearest(x, 2).sum())(jnp.zeros((1, 4, 4, 1)))
+    gradient = jax.grad(lambda x: resize.nearest(x, 2).sum())(jnp.zeros((1, 4, 4, 1)))
     expected = np.zeros((4, 4))
     expected[::2, ::2] = 1
-    np.testing.assert_array_equal(slope[0, :, :, 0], expected)
+    np.testing.assert_array_equal(gradient[0, :, :, 0], expected)
 
 
 @pytest.mark.parametrize('factor', [1, 2, 3, 4, 6])

@@ -1,4 +1,4 @@
-"""Every task: what it observes, what it compares, what it does with the inversion; values by numpy."""
+"""The degradation, comparison and post-processing of every task, against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -122,14 +122,14 @@ def test_denoising_puts_the_noise_where_the_mask_says(mask, noise):
 
 
 @pytest.mark.parametrize('name', ['inpaint', 'inpaint_each', 'denoise_noise'])
-def test_what_is_unknown_does_not_count(name):
+def test_unknown_pixels_do_not_count(name):
     task = ALL[name]
     observation = task.degrade(INPUT)
     other = jnp.where(observation.hole > 0, INVERSION, INPUT)
     np.testing.assert_array_equal(tasks.target(task.degrade(other)), tasks.target(observation))
     np.testing.assert_array_equal(task.observe(other, observation), task.observe(INPUT, observation))
-    slope = jax.grad(lambda image: jnp.sum(jnp.square(task.observe(image, observation))))(INPUT)
-    np.testing.assert_array_equal(slope, np.where(np.asarray(observation.hole) == 1, 0, 2 * INPUT))
+    gradient = jax.grad(lambda image: jnp.sum(jnp.square(task.observe(image, observation))))(INPUT)
+    np.testing.assert_array_equal(gradient, np.where(np.asarray(observation.hole) == 1, 0, 2 * INPUT))
 
 
 def test_custom_tasks():
@@ -186,6 +186,6 @@ def test_inside_jit_vmap_and_grad(name):
         target, observed, _ = restore(task, INPUT, inversion)
         return jnp.sum(jnp.square(observed - target))
 
-    slope = jax.grad(loss)(INVERSION)
-    assert np.isfinite(slope).all() and np.abs(slope).max() > 0
+    gradient = jax.grad(loss)(INVERSION)
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
     np.testing.assert_array_equal(jax.grad(loss)(INPUT), 0)

@@ -1,1 +1,1 @@
-"""The embedded demo: drawn scenes, small networks trained on them, and what the tour shows."""
+"""The embedded demo: drawn scenes and small networks trained on them."""

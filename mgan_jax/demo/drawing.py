@@ -1,32 +1,34 @@
-"""A scene as pixels, painted from back to front, in its colours or in the numbers of the parts that are seen."""
+"""Draws scenes, painted from back to front: in their colours, or as segmentations with the numbers of the parts."""
 
 from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from math import pi, sin
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mgan_jax.demo.landscape import Scene, clip, snow_cover, sun_altitude
+from mgan_jax.demo.landscape import Scene, clip_unit, snow_cover, sun_altitude
 
-# The parts of a scene, by their numbers in a segmentation.
+Colour = tuple[float, ...]  # sRGB in [0, 1]
+# The parts of a scene. Their indices are the values of a segmentation.
 PARTS: tuple[str, ...] = ('sky', 'sun or moon', 'clouds', 'hills', 'ground', 'path', 'trees')
 PARTS += ('walls', 'windows', 'door', 'roof', 'chimney', 'tower')
-OVERSAMPLE = 3  # drawn three times too large, then box-filtered down
+OVERSAMPLE = 3  # scenes are drawn at 3 times the size and reduced by a box filter
 BASE = 0.83  # y of the house's base line
-HORIZON = 0.66  # y of the ground's far edge, and of a setting sun
+HORIZON = 0.66  # y of the far edge of the ground and of the setting sun
 WHITE = (0.97, 0.98, 1.0)
 WOOD = (0.42, 0.28, 0.20)
 LAMP = (1.0, 0.86, 0.42)
 STARS = ((0.10, 0.10), (0.27, 0.20), (0.40, 0.07), (0.62, 0.12), (0.77, 0.22), (0.91, 0.09))
 
 
-def _rgb(text):
-    """Colours written "rrggbb rrggbb ..." as tuples in [0, 1]."""
+def _rgb(text: str) -> tuple[Colour, ...]:
+    """Colours from a text "rrggbb rrggbb ..."."""
     return tuple(tuple(byte / 255 for byte in bytes.fromhex(word)) for word in text.split())
 
 
-# hour: sky at the top, sky at the horizon, the light that falls on everything.
+# hour: colours of the sky at the top, of the sky at the horizon, and of the light.
 DAY = {
     0.00: _rgb('111a48 3a5192 8590c8'),
     0.14: _rgb('111a48 3a5192 8590c8'),
@@ -39,7 +41,7 @@ DAY = {
     0.87: _rgb('111a48 3a5192 8590c8'),
     1.00: _rgb('111a48 3a5192 8590c8'),
 }
-# season: ground, broad leaves.
+# season: colours of the ground and of broad leaves.
 YEAR = {
     0.00: _rgb('e6f0fa d6e6f5'),
     0.12: _rgb('dbe8eb ccd6db'),
@@ -55,82 +57,82 @@ YEAR = {
 class _Brush(NamedTuple):
     pen: ImageDraw.ImageDraw
     side: float  # drawn pixels per unit length
-    light: tuple | None  # multiplies every colour; without it, parts are painted in their numbers
-    part: str = 'sky'  # what is being painted
+    light: Colour | None  # multiplies every colour; None paints the numbers of the parts
+    part: str = 'sky'  # the part being painted
 
 
-def _mix(a, b, t):
+def _mix(a: Colour, b: Colour, t: float) -> Colour:
     """(1 - t) a + t b of two colours."""
     return tuple(x + (y - x) * t for x, y in zip(a, b, strict=True))
 
 
-def _between(table, x):
-    """The rows of colours interpolated linearly at x in [0, 1)."""
+def _between(table: Mapping[float, tuple[Colour, ...]], x: float) -> list[Colour]:
+    """The colours of a table, interpolated linearly at x in [0, 1)."""
     keys, rows = list(table), list(table.values())
     i = bisect_right(keys, x)
     t = (x - keys[i - 1]) / (keys[i] - keys[i - 1])
     return [_mix(a, b, t) for a, b in zip(rows[i - 1], rows[i], strict=True)]
 
 
-def _ink(brush, colour):
+def _ink(brush: _Brush, colour: Colour) -> Any:
     if brush.light is None:
         return PARTS.index(brush.part)
     return tuple(int(255 * min(1.0, c * k) + 0.5) for c, k in zip(colour, brush.light, strict=True))
 
 
-def _shining(brush):
-    """For what has light of its own."""
+def _shining(brush: _Brush) -> _Brush:
+    """A brush for parts that emit light: their colours stay as they are."""
     return brush if brush.light is None else brush._replace(light=(1.0, 1.0, 1.0))
 
 
-def _polygon(brush, points, colour):
+def _polygon(brush: _Brush, points: Iterable[tuple[float, float]], colour: Colour) -> None:
     brush.pen.polygon([(x * brush.side, y * brush.side) for x, y in points], fill=_ink(brush, colour))
 
 
-def _box(brush, left, top, right, bottom, colour):
+def _box(brush: _Brush, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
     _polygon(brush, ((left, top), (right, top), (right, bottom), (left, bottom)), colour)
 
 
-def _disc(brush, x, y, rx, ry, colour):
+def _disc(brush: _Brush, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
     s = brush.side
     brush.pen.ellipse(((x - rx) * s, (y - ry) * s, (x + rx) * s, (y + ry) * s), fill=_ink(brush, colour))
 
 
-def _orb(hour):
-    """The sun's or moon's centre (x, y): each crosses half a turn, from the left horizon to the right."""
+def _orb(hour: float) -> tuple[float, float]:
+    """The centre (x, y) of the sun or moon, which moves from the left horizon to the right."""
     phase = (hour - 0.23) % 1.0
     phase = phase / 0.54 if phase < 0.54 else (phase - 0.54) / 0.46
     return 0.08 + 0.84 * phase, HORIZON - 0.56 * sin(pi * phase)
 
 
-def _sky(scene, size, top, low):
-    """Gradient and glow around the disc, as an image of the final size."""
+def _sky(scene: Scene, size: int, top: Colour, low: Colour) -> Image.Image:
+    """The sky, a colour gradient with a glow around the sun or moon, at the final size."""
     x, y = _orb(scene.hour)
     grid = (np.arange(size, dtype=np.float32) + 0.5) / size
     down = np.clip(grid / HORIZON, 0, 1)[:, None, None]
     glow = np.exp(-((grid[:, None] - y) ** 2) / 0.03) * np.exp(-((grid[None] - x) ** 2) / 0.03)
-    top, low = np.float32(top), np.float32(low)
-    sky = top + (low - top) * down
-    sky = sky + (0.45 * glow)[:, :, None] * (np.float32(_mix(low, (1.0, 0.98, 0.85), 0.5)) - sky)
+    upper, lower = np.asarray(top, np.float32), np.asarray(low, np.float32)
+    sky = upper + (lower - upper) * down
+    sky = sky + (0.45 * glow)[:, :, None] * (np.asarray(_mix(tuple(lower), (1.0, 0.98, 0.85), 0.5), np.float32) - sky)
     return Image.fromarray((255 * sky + 0.5).astype(np.uint8))
 
 
-def _lights(brush, scene):
-    """Stars and the sun or moon."""
+def _lights(brush: _Brush, scene: Scene) -> None:
+    """Stars, and the sun or moon."""
     altitude = sun_altitude(scene.hour)
     x, y = _orb(scene.hour)
-    night = clip(-2 * altitude - 0.4)
-    if night > 0:  # which belong to the sky
+    night = clip_unit(-2 * altitude - 0.4)
+    if night > 0:  # stars belong to the part 'sky'
         for sx, sy in STARS:
             _disc(brush, sx, sy, 0.011, 0.011, _mix((0.2, 0.25, 0.5), (0.9, 0.9, 0.8), night))
     by_day = 0.23 <= scene.hour < 0.77
-    colour = _mix((1.0, 0.60, 0.36), (1.0, 0.94, 0.55), clip(1.6 * altitude)) if by_day else (0.95, 0.95, 0.86)
+    colour = _mix((1.0, 0.60, 0.36), (1.0, 0.94, 0.55), clip_unit(1.6 * altitude)) if by_day else (0.95, 0.95, 0.86)
     _disc(brush._replace(part='sun or moon'), x, y, 0.075, 0.075, colour)
 
 
-def _clouds(brush, scene, low):
+def _clouds(brush: _Brush, scene: Scene, low: Colour) -> None:
     brush = brush._replace(part='clouds')
-    colour = _mix(low, WHITE, 0.25 + 0.55 * clip(sun_altitude(scene.hour)))
+    colour = _mix(low, WHITE, 0.25 + 0.55 * clip_unit(sun_altitude(scene.hour)))
     for i in range(scene.clouds):
         x, y = (scene.cloud_x, 1.05 - scene.cloud_x)[i], 0.15 + 0.12 * i
         _disc(brush, x, y, 0.13, 0.035, colour)
@@ -138,15 +140,15 @@ def _clouds(brush, scene, low):
         _disc(brush, x + 0.05, y - 0.012, 0.05, 0.04, colour)
 
 
-def _ridge(brush, height, phase, turns, colour):
-    """A hill line height * (0.6 + 0.4 sin) above the horizon, filled down."""
+def _ridge(brush: _Brush, height: float, phase: float, turns: float, colour: Colour) -> None:
+    """Hills with the outline height * (0.6 + 0.4 sin) above the horizon."""
     xs = [i / 16 for i in range(17)]
     line = [(x, HORIZON - height * (0.6 + 0.4 * sin(2 * pi * (turns * x + phase)))) for x in xs]
     _polygon(brush, [(0, 1), *line, (1, 1)], colour)
 
 
-def _land(brush, scene, low, ground):
-    """Two layers of hills, bluer with distance, then the ground and the path to the door."""
+def _land(brush: _Brush, scene: Scene, low: Colour, ground: Colour) -> None:
+    """Two layers of hills, the farther one bluer, then the ground and the path to the door."""
     hills, field, path = (brush._replace(part=part) for part in ('hills', 'ground', 'path'))
     _ridge(hills, scene.hill_height, scene.hill_phase, 1.1, _mix(_mix(ground, (0.30, 0.45, 0.60), 0.55), low, 0.2))
     _ridge(hills, scene.near_height, scene.near_phase, 0.8, _mix(ground, (0.25, 0.45, 0.45), 0.30))
@@ -158,7 +160,7 @@ def _land(brush, scene, low, ground):
         _polygon(path, points, _mix((0.93, 0.82, 0.62), (0.76, 0.78, 0.84), snow_cover(scene.season)))
 
 
-def _tree(brush, x, size, conifer, leaves, snow):
+def _tree(brush: _Brush, x: float, size: float, conifer: int, leaves: Colour, snow: float) -> None:
     brush, base = brush._replace(part='trees'), BASE + 0.02
     _box(brush, x - 0.018 * size, base - 0.14 * size, x + 0.018 * size, base, WOOD)
     if not conifer:
@@ -173,8 +175,10 @@ def _tree(brush, x, size, conifer, leaves, snow):
     _polygon(brush, tip, _mix(needles, WHITE, 0.9 * snow))
 
 
-def _roof(brush, centre, eaves, half, height, ridge, colour, snow):
-    """A trapezium, and on it the snow, which leaves a strip of roof along the eaves."""
+def _roof(
+    brush: _Brush, centre: float, eaves: float, half: float, height: float, ridge: float, colour: Colour, snow: float
+) -> None:
+    """A trapezium with snow on it, except for a strip along the eaves."""
     for low, paint in ((0.0, colour), (0.3, _mix(colour, WHITE, 0.95 * snow))):
         reach = half * (1 - low * (1 - ridge))
         y, top = eaves - low * height, eaves - height
@@ -182,22 +186,24 @@ def _roof(brush, centre, eaves, half, height, ridge, colour, snow):
         _polygon(brush, points, paint)
 
 
-def _window(brush, glow, x, y, half, tall):
-    """A pane in a pale frame; a lit one shines by itself."""
+def _window(brush: _Brush, glow: tuple[int, Colour], x: float, y: float, half: float, tall: float) -> None:
+    """A window with a pale frame. glow: whether it is lit, and the colour of its pane."""
     lit, pane = glow
     brush = brush._replace(part='windows')
     _box(brush, x - half - 0.012, y - tall - 0.012, x + half + 0.012, y + tall + 0.012, WHITE)
     _box(_shining(brush) if lit else brush, x - half, y - tall, x + half, y + tall, pane)
 
 
-def _tower(brush, scene, x, base, wall, roof, glow):
+def _tower(
+    brush: _Brush, scene: Scene, x: float, base: float, wall: Colour, roof: Colour, glow: tuple[int, Colour]
+) -> None:
     eaves, brush = base - scene.wall_height - scene.tower_height, brush._replace(part='tower')
     _box(brush, x - 0.075, eaves, x + 0.075, base, _mix(wall, (0.3, 0.25, 0.4), 0.14))
     _window(brush, glow, x, eaves + 0.075, 0.022, 0.035)
     _roof(brush, x, eaves + 0.01, 0.1, 0.19, 0.0, roof, snow_cover(scene.season))
 
 
-def _house(brush, scene):
+def _house(brush: _Brush, scene: Scene) -> None:
     snow, half = snow_cover(scene.season), scene.width / 2
     wall, roof = (scene.wall_r, scene.wall_g, scene.wall_b), (scene.roof_r, scene.roof_g, scene.roof_b)
     x, base = 0.5 + scene.shift_x, BASE + scene.shift_y
@@ -220,7 +226,7 @@ def _house(brush, scene):
 
 
 def draw_scene(scene: Scene, size: int = 64) -> np.ndarray:
-    """The scene as uint8 [H W 3] with H = W = size."""
+    """Draws a scene: -> uint8 [H W 3] with H = W = size. Raises ValueError for a size below 8."""
     _require_size(size)
     top, low, light = _between(DAY, scene.hour)
     side = size * OVERSAMPLE
@@ -230,7 +236,10 @@ def draw_scene(scene: Scene, size: int = 64) -> np.ndarray:
 
 
 def segment_scene(scene: Scene, size: int = 64) -> np.ndarray:
-    """What is seen in each pixel's middle, as its number in PARTS: uint8 [H W], of the same strokes as `draw_scene`."""
+    """Segments a scene: -> uint8 [H W] with H = W = size, the index in PARTS of the part visible at the pixel's centre.
+
+    The shapes are those of `draw_scene`. Raises ValueError for a size below 8.
+    """
     _require_size(size)
     side = size * OVERSAMPLE
     image = Image.new('L', (side, side), PARTS.index('sky'))
@@ -238,13 +247,13 @@ def segment_scene(scene: Scene, size: int = 64) -> np.ndarray:
     return np.array(image)[OVERSAMPLE // 2 :: OVERSAMPLE, OVERSAMPLE // 2 :: OVERSAMPLE]
 
 
-def _require_size(size):
+def _require_size(size: int) -> None:
     if size < 8:
         raise ValueError(f'size is {size} pixels; a scene needs at least 8.')
 
 
-def _paint(brush, scene, low):
-    """Everything but the sky, from back to front. low: the colour of the sky at the horizon."""
+def _paint(brush: _Brush, scene: Scene, low: Colour) -> None:
+    """Paints everything but the sky, from back to front. low: the colour of the sky at the horizon."""
     ground, leaves = _between(YEAR, scene.season)
     _lights(_shining(brush), scene)
     _clouds(_shining(brush), scene, low)

@@ -1,7 +1,7 @@
-"""`python -m mgan_jax.demo.train FOLDER` trains the embedded demo anew; run again, it continues where it was.
+"""`python -m mgan_jax.demo.train FOLDER` trains the embedded demo. A second call continues from the last checkpoint.
 
-FOLDER receives checkpoints, logs and sample sheets, and at the end what `mgan_jax/demo` ships: the model directories
-`generator` and `extractor`, and `images`.
+FOLDER receives checkpoints, logs and sample sheets. At the end it has the content of `mgan_jax/demo`: the model
+directories `generator` and `extractor`, and `images`.
 """
 
 import csv
@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from PIL import Image
 
 from mgan_jax import models
@@ -24,7 +26,7 @@ STAGES = (
     gan.Stage(16, 96_000, 1e-2, decay=96_000),
     gan.Stage(32, 64_000, 7e-3, decay=64_000),
     gan.Stage(64, 104_000, 5e-3, decay=104_000),
-    gan.Stage(64, 8_000, 1.5e-3, contest=True, memory=0.995),
+    gan.Stage(64, 8_000, 1.5e-3, adversarial=True, average_decay=0.995),
 )
 LOG_EVERY, SAVE_EVERY = 100, 500  # steps
 NUM_BUNDLED = 8
@@ -44,21 +46,21 @@ def main(arguments: list[str]) -> int:
 
 
 def save_generator(directory: Path, stage: gan.Stage, state: gan.GanState) -> None:
-    """The model directory of the averaged generator."""
+    """Writes the model directory of the averaged generator."""
     source = {'file': 'drawn scenes', 'format': 'trained by mgan_jax.demo.train'}
-    params = gan.with_average_style(stage, gan.equalized(state.average))
+    params = gan.add_average_style(stage, gan.equalise_weights(state.average))
     models.save(directory, stage.architecture, gan.generator_configuration(stage), params, source, overwrite=True)
 
 
 def save_images(folder: Path) -> None:
-    """The bundled inputs: held-out scenes as PNG files."""
+    """Writes the bundled inputs, held-out scenes, as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, pixels in enumerate(scenes.draw_batch(HELD_OUT_SEED, 0, NUM_BUNDLED).images):
         Image.fromarray(pixels).save(folder / f'scene{number}.png')
 
 
 def train_gan(folder: Path, stages: Sequence[gan.Stage]) -> gan.GanState:
-    """Runs the stages that are not done yet; returns the state at the end."""
+    """Runs the stages from the last checkpoint in `folder` on. Returns the last state."""
     folder.mkdir(parents=True, exist_ok=True)
     keep = ocp.training.preservation_policies.LatestN(2)
     with ocp.training.Checkpointer(folder / 'checkpoints', preservation_policy=keep) as checkpoints:
@@ -75,8 +77,8 @@ def train_gan(folder: Path, stages: Sequence[gan.Stage]) -> gan.GanState:
     return state
 
 
-def _resume(checkpoints, stages: Sequence[gan.Stage]) -> tuple[int, gan.GanState]:
-    """The last checkpoint, or the beginning."""
+def _resume(checkpoints: Any, stages: Sequence[gan.Stage]) -> tuple[int, gan.GanState]:
+    """The number of images seen and the state of the last checkpoint, or those before training."""
     state = _begin(stages, 0, None)
     if checkpoints.latest is None:
         return 0, state
@@ -92,8 +94,10 @@ def _begin(stages: Sequence[gan.Stage], number: int, previous: gan.GanState | No
     return gan.init_gan_state(stages[number], jax.random.key(SEED + number), previous)
 
 
-def _run_stage(stage: gan.Stage, state: gan.GanState, start: int, seen: int, log_file: Path) -> Iterator:
-    """Trains from image `seen` to the end of the stage, yielding (seen, state) whenever it is time to save."""
+def _run_stage(
+    stage: gan.Stage, state: gan.GanState, start: int, seen: int, log_file: Path
+) -> Iterator[tuple[int, gan.GanState]]:
+    """Trains from image `seen` to the end of the stage; yields (seen, state) whenever a checkpoint is due."""
     plain, regularised = (gan.make_gan_step(stage, flag) for flag in (False, True))
     began, before, end = time.monotonic(), seen, start + stage.images
     with ThreadPoolExecutor(1) as pool:
@@ -101,8 +105,8 @@ def _run_stage(stage: gan.Stage, state: gan.GanState, start: int, seen: int, log
         while seen < end:
             batch, upcoming = upcoming.result(), pool.submit(scenes.draw_batch, SEED, seen + gan.BATCH, gan.BATCH)
             number = (seen - start) // gan.BATCH
-            step = regularised if stage.contest and number % gan.R1_EVERY == 0 else plain
-            state, log = step(state, batch.latents, gan.to_network(batch.images, stage.resolution))
+            step = regularised if stage.adversarial and number % gan.R1_EVERY == 0 else plain
+            state, log = step(state, batch.latents, gan.prepare_images(batch.images, stage.resolution))
             seen += gan.BATCH
             if (number + 1) % LOG_EVERY == 0:
                 seconds = (time.monotonic() - began) / (seen - before) * gan.BATCH
@@ -111,8 +115,8 @@ def _run_stage(stage: gan.Stage, state: gan.GanState, start: int, seen: int, log
                 yield seen, state
 
 
-def _write_log(path: Path, seen: int, resolution: int, seconds: float, log: dict) -> None:
-    row = {'images': seen, 'resolution': resolution, 'seconds_per_step': round(seconds, 4)}
+def _write_log(path: Path, seen: int, resolution: int, seconds: float, log: dict[str, Array]) -> None:
+    row: dict[str, Any] = {'images': seen, 'resolution': resolution, 'seconds_per_step': round(seconds, 4)}
     row |= {name: round(float(log.get(name, 'nan')), 4) for name in ('lesson', 'on_real', 'on_fake')}
     fresh = not path.exists()
     with path.open('a', newline='') as file:
@@ -124,9 +128,9 @@ def _write_log(path: Path, seen: int, resolution: int, seconds: float, log: dict
 
 
 def _sample_sheet(stage: gan.Stage, state: gan.GanState, path: Path) -> None:
-    """48 held-out scenes' codes rendered by the averaged generator."""
+    """Writes the images of the averaged generator for the codes of 48 held-out scenes."""
     z = scenes.draw_batch(HELD_OUT_SEED, 0, 48).latents
-    pixels = np.asarray(gan.build_demo_generator(stage).generate(gan.equalized(state.average), z))
+    pixels = np.asarray(gan.build_demo_generator(stage).generate(gan.equalise_weights(state.average), z))
     rows = np.clip(pixels * 127.5 + 128, 0, 255).astype(np.uint8).reshape(6, 8, *pixels.shape[1:])
     sheet = rows.transpose(0, 2, 1, 3, 4).reshape(6 * stage.resolution, 8 * stage.resolution, 3)
     Image.fromarray(sheet).resize((1024, 768), Image.Resampling.NEAREST).save(path)

@@ -1,4 +1,4 @@
-"""Image quality, one number per image. Images: [B H W C] in [-1, 1]. `niqe`: quality without a target."""
+"""Image quality, one number per image. Images: [B H W C] in [-1, 1]. `metrics.niqe` needs no reference image."""
 
 from mgan_jax.metrics.colour import auc_ab
 from mgan_jax.metrics.fidelity import lpips, ms_ssim, num_scales, psnr, ssim

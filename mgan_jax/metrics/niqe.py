@@ -1,8 +1,8 @@
-"""How natural images look by themselves, without a target: NIQE (Mittal, Soundararajan and Bovik 2013).
+"""NIQE, image quality without a reference image (Mittal, Soundararajan and Bovik 2013).
 
-Statistics of an image's patches, 36 numbers for each, are compared with those of patches of pristine images, which are
-a model: `python -m mgan_jax.pristine IMAGES MODEL` makes one from a folder of images. Models of different patch sizes,
-image sizes or subjects give numbers that are not to be compared with each other.
+36 features describe each patch of an image. Their statistics are compared with those of pristine images, the NIQE
+model. `python -m mgan_jax.pristine IMAGES MODEL` fits a model to a folder of images. Scores of models with different
+patch sizes, image sizes or subjects are not comparable.
 
 A model file is an .npz of the arrays mean [36], covariance [36 36], patch_size (a number) and source (a text).
 """
@@ -17,24 +17,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mgan_jax.metrics.fidelity import blur
+from mgan_jax.metrics.fidelity import blur_images
 
-COUNT = 36  # numbers that describe a patch: 18 at full size, 18 at half of it
-SHIFTS = ((0, 1), (1, 0), (1, 1), (-1, 1))  # to the neighbours of a pixel whose products with it are looked at
-ROUNDING = (
-    5e-5  # a pixel differs by less from its surroundings in flat areas only; whole numbers do by 1.6e-4 or not at all
-)
-SHARP = 0.75  # share of the sharpest patch's sharpness that a pristine image's patches need to count
-SMALLEST = 1e-7  # eigenvalue of a model's correlations; below it is rounding, or numbers that depend on each other
-SHAPES = np.arange(0.2, 10.0005, 0.001)  # of generalised Gaussians: 2 is the normal one, 1 Laplace's
+COUNT = 36  # features of a patch: 18 at full size, 18 at half size
+SHIFTS = ((0, 1), (1, 0), (1, 1), (-1, 1))  # from a pixel to the neighbours that it is multiplied with
+# Smaller differences of a pixel from its local mean are rounding errors in flat areas. Pixels are whole numbers, so true
+# differences are 0 or at least 1.6e-4.
+ROUNDING = 5e-5
+SHARP = 0.75  # pristine patches count from this share of the sharpest patch's sharpness
+SMALLEST = 1e-7  # eigenvalue of a model's correlations; smaller ones are rounding errors or linearly dependent features
+SHAPES = np.arange(0.2, 10.0005, 0.001)  # of generalised Gaussians: 2 is the normal distribution, 1 Laplace's
 GAMMAS = np.exp([[math.lgamma(k / shape) for shape in SHAPES] for k in (1, 2, 3)])
-# What is looked up by E|x|^2 / E x^2, which grows with the shape: it, the width of deviation 1, and E|x| of width 1.
+# Tables over (E|x|)^2 / E x^2, which grows with the shape: the shape, the width for deviation 1, E|x| for width 1.
 RATIOS = GAMMAS[1] ** 2 / (GAMMAS[0] * GAMMAS[2])
 LOOKED_UP = (SHAPES, np.sqrt(GAMMAS[0] / GAMMAS[2]), GAMMAS[1] / GAMMAS[0])
 
 
 class NiqeModel(NamedTuple):
-    """What pristine images look like. mean [36], covariance [36 36] of their patches of patch_size pixels a side."""
+    """Statistics of pristine images: mean [36] and covariance [36 36] of the features of their patches.
+
+    patch_size: pixels a side. source: a text that names the images.
+    """
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -43,17 +46,18 @@ class NiqeModel(NamedTuple):
 
 
 def niqe_score(images: Array, model: NiqeModel) -> Array:
-    """The distance of each image from pristine ones: [B H W C] in [-1, 1] -> [B], the less the better.
+    """NIQE of each image: [B H W C] in [-1, 1], C = 1 or 3 -> [B]; lower is better.
 
-    d^2 = (m - m')^T ((S + S') / 2)^-1 (m - m'), m, S of the image's patches (S = 0 for a single one), m', S' of the model.
-    NaN for an image of which no patch has any structure. ValueError for images smaller than a patch.
+    d^2 = (m - m')^T ((S + S') / 2)^-1 (m - m'); m, S: mean and covariance of the image's patches (S = 0 for a single
+    patch); m', S': those of the model. NaN for an image without a patch that has structure. Raises ValueError for
+    images smaller than a patch.
     """
     rows, _ = describe_patches(images, model.patch_size)
     usable = jnp.isfinite(rows).all(axis=-1, keepdims=True)  # [B P 1]
     count = jnp.sum(usable, axis=1, keepdims=True)
     scale, rotation = _whitening(model)
     rows = jnp.where(usable, (rows - _row(model.mean)) / _row(scale), 0)
-    rows = jnp.einsum('bpi,ij->bpj', rows, jnp.asarray(rotation, rows.dtype), precision='highest')  # here S' = 1
+    rows = jnp.einsum('bpi,ij->bpj', rows, jnp.asarray(rotation, rows.dtype), precision='highest')  # now S' = 1
     mean = jnp.sum(rows, axis=1, keepdims=True) / count  # [B 1 36]
     rest = jnp.where(usable, rows - mean, 0)
     covariance = jnp.einsum('bpi,bpj->bij', rest, rest, precision='highest') / jnp.maximum(count - 1, 1)
@@ -62,10 +66,11 @@ def niqe_score(images: Array, model: NiqeModel) -> Array:
 
 
 def describe_patches(images: Array, patch_size: int = 96) -> tuple[Array, Array]:
-    """What describes the patches, side by side, of images [B H W C] in [-1, 1]: -> [B P 36], and how sharp each is, [B P].
+    """Features [B P 36] and sharpness [B P] of the P adjacent patches of images [B H W C] in [-1, 1], C = 1 or 3.
 
-    Of the luminance of the images as they are in 8-bit files; what is left over at the right and at the bottom does not count.
-    NaN for a patch without structure. ValueError for images smaller than a patch and for odd patch sizes.
+    They are computed from the luminance, rounded to 8 bits. Pixels at the right and bottom that fill no patch are left
+    out. Features are NaN for a patch without structure. Raises ValueError for images smaller than a patch and for patch
+    sizes that are odd or below 4.
     """
     if patch_size < 4 or patch_size % 2 or min(images.shape[1:3]) < patch_size:
         raise ValueError(
@@ -75,7 +80,7 @@ def describe_patches(images: Array, patch_size: int = 96) -> tuple[Array, Array]
     height, width = (length // patch_size * patch_size for length in images.shape[1:3])
     luminance = _luminance(images)[:, :height, :width]
     normalised, deviation = _normalise(luminance)
-    # Halved as MATLAB's imresize does it: cubic, antialiased.
+    # Cubic and antialiased, as MATLAB's imresize.
     smaller = jax.image.resize(luminance, (len(images), height // 2, width // 2, 1), 'cubic')
     levels = [_patches(normalised, patch_size), _patches(_normalise(smaller)[0], patch_size // 2)]
     sharpness = jnp.mean(_patches(deviation, patch_size), axis=(2, 3))
@@ -83,9 +88,10 @@ def describe_patches(images: Array, patch_size: int = 96) -> tuple[Array, Array]
 
 
 def fit_niqe_model(images: Iterable[Array], patch_size: int = 96, source: str = '') -> NiqeModel:
-    """The model of pristine images [H W C] in [-1, 1], by the sharp ones of their patches; of one size they are quick.
+    """Fits a model to the sharp patches of pristine images [H W C] in [-1, 1].
 
-    ValueError if there are too few patches for a covariance of 36 numbers; some hundreds are wanted for a good one.
+    Images of one size are faster: each size compiles a program. Raises ValueError for 36 or fewer sharp patches, too
+    few for a covariance, and for a singular covariance. A good model needs some hundreds of patches.
     """
     describe, chosen = jax.jit(describe_patches, static_argnums=1), [np.zeros((0, COUNT))]
     for image in images:
@@ -104,7 +110,7 @@ def fit_niqe_model(images: Iterable[Array], patch_size: int = 96, source: str = 
 
 
 def pack_niqe_model(model: NiqeModel) -> bytes:
-    """The content of a model file."""
+    """The content of the file of a model."""
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **model._asdict())
     return content.getvalue()
@@ -142,9 +148,9 @@ def _checked(model: NiqeModel, title: str) -> NiqeModel:
 
 
 def _whitening(model: NiqeModel) -> tuple[np.ndarray, np.ndarray]:
-    """-> scale [36], rotation [36 36], so that (numbers / scale) @ rotation of pristine patches have the covariance 1.
+    """-> scale [36], rotation [36 36], so that (features / scale) @ rotation of pristine patches have the covariance 1.
 
-    In double precision: what single precision is to invert afterwards has no small eigenvalues any more.
+    Computed in double precision, because small eigenvalues do not survive an inversion in single precision.
     """
     scale = np.sqrt(np.diag(model.covariance))
     values, vectors = np.linalg.eigh(model.covariance / np.outer(scale, scale))
@@ -157,7 +163,7 @@ def _row(values: np.ndarray) -> Array:
 
 
 def _luminance(images: Array) -> Array:
-    """[B H W C] in [-1, 1] -> whole numbers from 0 to 255, [B H W 1], to the bit the same on every machine."""
+    """[B H W C] in [-1, 1] -> whole numbers from 0 to 255, [B H W 1], with equal bits on every machine."""
     values = jnp.round((jnp.clip(images, -1, 1) + 1) * 127.5).astype(jnp.int32)
     if values.shape[-1] == 3:
         red, green, blue = jnp.split(values, 3, axis=-1)
@@ -166,9 +172,9 @@ def _luminance(images: Array) -> Array:
 
 
 def _normalise(images: Array) -> tuple[Array, Array]:
-    """(x - m) / (s + 1), and s: mean and standard deviation under a Gaussian of sigma 7/6: [B H W 1] twice."""
+    """(x - m) / (s + 1) and s, [B H W 1] each; m, s: mean and standard deviation under a Gaussian of sigma 7/6."""
     around = jnp.pad(images - 127.5, ((0, 0), (3, 3), (3, 3), (0, 0)), mode='edge')  # smaller squares: less rounding
-    mean, square = jnp.split(blur(jnp.concatenate([around, around**2], axis=-1), 7 / 6, 7), 2, axis=-1)
+    mean, square = jnp.split(blur_images(jnp.concatenate([around, around**2], axis=-1), 7 / 6, 7), 2, axis=-1)
     deviation = jnp.sqrt(jnp.abs(square - mean**2))
     difference = images - 127.5 - mean
     difference = jnp.where(jnp.abs(difference) > ROUNDING, difference, 0)
@@ -183,10 +189,10 @@ def _patches(maps: Array, size: int) -> Array:
 
 
 def _moments(patches: Array) -> tuple[Array, Array, Array]:
-    """Of the pixels and of their products with neighbours: [B P s s] -> the roots of the mean square of the negative and
-    of the positive ones, and (E|x|)^2 / E x^2: [B P 5] each. At the borders of a patch its opposite side is the neighbour.
+    """Moments of the pixels and of their products with 4 neighbours: [B P s s] -> [B P 5] three times.
 
-    NaN where values of one sign are missing.
+    The root mean square of the negative values, that of the positive values, and (E|x|)^2 / E x^2. Patches are
+    periodic: the neighbours of a border are on the opposite side. NaN if no value is negative or none is positive.
     """
     products = [patches * jnp.roll(patches, shift, axis=(2, 3)) for shift in SHIFTS]
     x, axes = jnp.stack([patches, *products], axis=2), (3, 4)
@@ -196,9 +202,9 @@ def _moments(patches: Array) -> tuple[Array, Array, Array]:
 
 
 def _describe(left: Array, right: Array, ratio: Array) -> Array:
-    """Asymmetric generalised Gaussians by their moments (Lasmar, Stitou and Berthoumieu 2009): [B P 2 5] each -> [B P 36].
+    """Fits asymmetric generalised Gaussians to moments (Lasmar et al. 2009): [B P 2 5] each -> features [B P 36].
 
-    Of the pixels shape and mean width; of the products shape, mean, left and right width.
+    The features of the pixels are shape and mean width; those of each product are shape, mean, left and right width.
     """
     g = left / right
     ratio = ratio * (g**3 + 1) * (g + 1) / (g**2 + 1) ** 2

@@ -1,23 +1,26 @@
-"""AlexNet's convolutions as torchvision has them (Krizhevsky 2014, arXiv 1404.5997), computed only as deep as needed."""
+"""The convolutions of torchvision's AlexNet (Krizhevsky 2014, arXiv 1404.5997), channels last.
+
+Only the layers up to the deepest requested one are evaluated.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
 from mgan_jax.models.convolutions.plain import add_bias, conv
-from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several_layers, require_size
-from mgan_jax.models.precision import like
+from mgan_jax.models.extractor import Extractor, make_features_function, refuse_attributes, require_image_size
+from mgan_jax.models.precision import cast_like
 from mgan_jax.models.remat import run_group
 from mgan_jax.models.vgg import Pixelwise
 
 
 class _Shape(NamedTuple):
-    """A convolution: its kernel's side, stride and padding; pooled: after a 3x3 max pooling of stride 2.
+    """A convolution. side: of its kernel. pooled: a 3x3 max pooling of stride 2 precedes it.
 
-    least: pixels a side of the smallest image of which something is left.
+    least: the smallest image size, in pixels a side, for which its output is not empty.
     """
 
     side: int
@@ -57,7 +60,7 @@ class AlexNet(nn.Module):
     channels: tuple[int, ...]
     remat: bool = False
 
-    def setup(self):
+    def setup(self) -> None:
         self.input = Pixelwise(3)
         for i, (shape, channels) in enumerate(zip(SHAPES, self.channels, strict=True), 1):
             setattr(self, f'conv{i}', _Conv(shape, channels))
@@ -70,29 +73,33 @@ class AlexNet(nn.Module):
         return tuple(maps[name] for name in names)
 
 
-def _maps(convs: Sequence[Callable], x: Array) -> tuple[Array, ...]:
+def _maps(convs: Sequence[Callable[[Array], Array]], x: Array) -> tuple[Array, ...]:
     """The feature maps after each convolution."""
-    maps = [x]
+    maps = []
     for layer, shape in zip(convs, SHAPES, strict=False):
-        maps.append(layer(nn.max_pool(maps[-1], (3, 3), strides=(2, 2)) if shape.pooled else maps[-1]))
-    return tuple(maps[1:])
+        if shape.pooled:
+            x = nn.max_pool(x, (3, 3), strides=(2, 2))
+        x = layer(x)
+        maps.append(x)
+    return tuple(maps)
 
 
 def build_alexnet(channels: Sequence[int] = (64, 192, 384, 256, 256), remat: bool = False) -> Extractor:
-    """The extractor as pure functions, layers relu1 to relu5. channels: of each convolution; ValueError unless five.
+    """The extractor as pure functions, with layers relu1 to relu5.
 
-    remat: a backward pass keeps the images and computes the feature maps again.
+    channels: of each convolution. remat: the backward pass stores the images only and computes the feature maps again.
+    Raises ValueError for other than 5 numbers of channels.
     """
     if len(channels) != len(SHAPES):
         raise ValueError(f'{len(channels)} channel numbers are given; an AlexNet has {len(SHAPES)} convolutions.')
     module = AlexNet(tuple(channels), remat)
 
-    def init(key):
+    def init(key: Array) -> Any:
         return module.init(key, jnp.zeros((1, SHAPES[-1].least, SHAPES[-1].least, 3)))['params']
 
-    def compute(params, images, names):
+    def compute(params: Any, images: Array, names: tuple[str, ...]) -> Any:
         deepest = max(names, key=LAYERS.index)
-        require_size(images, SHAPES[LAYERS.index(deepest)].least, deepest)
-        return module.apply({'params': params}, like(params, images), names)
+        require_image_size(images, SHAPES[LAYERS.index(deepest)].least, deepest)
+        return module.apply({'params': params}, cast_like(params, images), names)
 
-    return Extractor(one_or_several_layers(LAYERS, compute), LAYERS, init, no_attributes, stages=LAYERS)
+    return Extractor(make_features_function(LAYERS, compute), LAYERS, init, refuse_attributes, stages=LAYERS)

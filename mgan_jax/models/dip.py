@@ -1,10 +1,11 @@
-"""Deep image prior (Ulyanov, Vedaldi and Lempitsky, CVPR 2018, arXiv 1711.10925): no generator, but the weights of an
-untrained hourglass network, fitted to one image from a fixed noise input, are what an image is made of.
+"""Deep image prior (Ulyanov, Vedaldi and Lempitsky, CVPR 2018, arXiv 1711.10925).
+
+It uses no generator. An untrained hourglass network maps a fixed noise input to one image. Its weights are optimised.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +18,18 @@ from mgan_jax.models.convolutions.plain import add_bias, trainable_conv
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.pggan import leaky_relu
 
-NOISE_CHANNELS, NOISE_WIDTH = 32, 0.1  # of the input, uniform from 0 to the width
+NOISE_CHANNELS, NOISE_WIDTH = 32, 0.1  # the input is uniform from 0 to NOISE_WIDTH
 SKIP_CHANNELS = 4
-SMALLEST, MOST_SCALES = 4, 5  # pixels a side at the waist of the hourglass, and how often the image is halved at most
+SMALLEST, MOST_SCALES = 4, 5  # least pixels a side of the lowest resolution, largest number of halvings
 
-# As the original has it: normalisation takes the scale of kernels away, but not how far a step of Adam turns them.
+# As in the original. Normalisation makes outputs independent of the scale of a kernel, but the relative change of the
+# kernel in a step of Adam depends on it.
 INITIAL = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
 class DeepPriorCodes(NamedTuple):
-    """What an image is made of. weights: its network's, leaves [B ...]; seed [B]: of its noise input, a whole number below
-    2^24; turn [B]: how many steps were taken, by which the jitter of the input differs."""
+    """The variables of B images. weights: of the networks, leaves [B ...]. seed [B]: of the noise input, a whole number
+    below 2^24. turn [B]: the number of steps taken, which selects the jitter of the input."""
 
     weights: Any
     seed: Any
@@ -37,13 +39,15 @@ class DeepPriorCodes(NamedTuple):
 class DeepPrior(NamedTuple):
     """init(keys [B]) -> `DeepPriorCodes`; image(codes) -> [B H W C] in [-1, 1]."""
 
-    init: Callable
-    image: Callable
+    init: Callable[[Array], DeepPriorCodes]
+    image: Callable[[DeepPriorCodes], Array]
 
 
 class Convolution(nn.Module):
-    """1x1 or 3x3 convolution, or a 3x3 one and 2x2 means, then each channel of mean 0 and variance 1 over the image, scaled
-    and shifted (batch normalisation of a single image), leaky ReLU: [1 H W C_in] -> [1 H W C] or half as large."""
+    """Convolution, normalisation, leaky ReLU: [1 H W C_in] -> [1 H W C], or [1 H/2 W/2 C] with `halve`.
+
+    size: of the kernel, 1 or 3. halve: the 3x3 convolution is followed by 2x2 averaging.
+    """
 
     channels: int
     size: int = 3
@@ -56,7 +60,7 @@ class Convolution(nn.Module):
 
 
 class Normalisation(nn.Module):
-    """(x - mean) / deviation over the pixels of each channel, scaled and shifted: [1 H W C] -> [1 H W C]."""
+    """Batch normalisation of a single image, with learned scale and shift per channel: [1 H W C] -> [1 H W C]."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -68,8 +72,10 @@ class Normalisation(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Noise [1 H W C_noise] -> image [1 H W image_channels]: halved `scales` times and enlarged again, with a few channels
-    of every size beside the way down and up."""
+    """Noise [1 H W C_noise] -> image [1 H W image_channels] in [-1, 1].
+
+    An encoder halves the resolution `scales` times, a decoder doubles it again. Each resolution has a skip connection.
+    """
 
     channels: int
     scales: int
@@ -77,26 +83,27 @@ class Hourglass(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        beside = []
+        skips = []
         for _ in range(self.scales):
-            beside.append(Convolution(SKIP_CHANNELS, size=1)(x))
+            skips.append(Convolution(SKIP_CHANNELS, size=1)(x))
             x = Convolution(self.channels)(Convolution(self.channels, halve=True)(x))
-        for skip in reversed(beside):
+        for skip in reversed(skips):
             enlarged = jax.image.resize(x, (*skip.shape[:3], self.channels), 'linear')
             x = Normalisation()(jnp.concatenate([skip, enlarged], axis=-1))
             x = Convolution(self.channels, size=1)(Convolution(self.channels)(x))
         kernel = self.param('kernel', INITIAL, (self.channels, self.image_channels))
         bias = self.param('bias', nn.initializers.zeros, (self.image_channels,))
-        return jnp.tanh(add_bias(x @ kernel, bias) / 2)  # the original's sigmoid, from 0 to 1, on -1 to 1
+        return jnp.tanh(add_bias(x @ kernel, bias) / 2)  # the original's sigmoid, scaled from [0, 1] to [-1, 1]
 
 
 def build_deep_prior(
     size: tuple[int, int], image_channels: int = 3, channels: int = 32, jitter: float = 0.0
 ) -> DeepPrior:
-    """The prior as pure functions, of images of (H, W) pixels. ValueError for sizes that cannot be halved.
+    """The prior as pure functions, for images of size (H, W).
 
-    channels: at every size; the paper has 128. jitter: deviation of the noise that is added to the input, anew in every step
-    (the paper's 1/30 where there is little to be seen, 0 where all of it is).
+    channels: at every resolution; the paper has 128. jitter: standard deviation of the noise that is added to the
+    input, drawn anew in every step. The paper uses 1/30 for images with little information and 0 for complete images.
+    Raises ValueError for a size that cannot be halved often enough and for fewer than 1 channel.
     """
     scales = min(MOST_SCALES, int(math.log2(min(size) / SMALLEST)))
     if scales < 1 or any(side % 2**scales for side in size):
@@ -123,32 +130,33 @@ def build_deep_prior(
         return fixed + jitter * jax.random.normal(jax.random.fold_in(key, turn.astype(jnp.uint32)), shape)
 
     def render(weights: Any, x: Array) -> Any:
-        return module.apply({'params': weights}, x)[0]  # type: ignore[index]
+        return module.apply({'params': weights}, x)[0]
 
     def image(codes: DeepPriorCodes) -> Array:
         inputs = jax.vmap(noise)(*jax.lax.stop_gradient((codes.seed, codes.turn)))
-        return jax.vmap(render)(codes.weights, inputs)
+        images: Array = jax.vmap(render)(codes.weights, inputs)
+        return images
 
     return DeepPrior(init, image)
 
 
-def image_frame(resolution: int) -> Generator:
-    """What stands in the place of a generator where there is none: it has no weights, only the size of the images."""
+def build_placeholder_generator(resolution: int) -> Generator:
+    """A stand-in for a generator that has only an image size. Its functions raise ValueError."""
 
-    def nothing(*arguments, **options):
+    def refuse(*arguments: Any, **options: Any) -> NoReturn:
         raise ValueError('there is no generator here, only the size of the images; name a generator.')
 
-    return Generator(features=nothing, image=nothing, num_layers=0, resolution=resolution, latent_dim=0)
+    return Generator(features=refuse, image=refuse, num_layers=0, resolution=resolution, latent_dim=0)
 
 
-def network_optimizer(weights: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """One optimiser for the weights; the seed stays, and the turn counts the steps."""
+def deep_prior_optimizer(weights: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """An optimiser of `DeepPriorCodes`: `weights` for the weights, no change of the seed, and turn + 1 per step."""
     parts = {'weights': weights, 'seed': optax.set_to_zero(), 'turn': _count()}
     return optax.partition(parts, DeepPriorCodes('weights', 'seed', 'turn'))
 
 
 def _count() -> optax.GradientTransformation:
-    return optax.stateless(lambda slopes, params: jax.tree.map(jnp.ones_like, slopes))
+    return optax.stateless(lambda gradients, params: jax.tree.map(jnp.ones_like, gradients))
 
 
 def _convolve(x: Array, kernel: Array, halve: bool) -> Array:

@@ -1,4 +1,4 @@
-"""Model directories: `model.json` says what the network is, `params/` is an Orbax checkpoint of float32 arrays."""
+"""Model directories: `model.json` describes the network, `params/` is an Orbax checkpoint of float32 arrays."""
 
 import functools
 import inspect
@@ -21,7 +21,7 @@ from mgan_jax.storage import atomic, remote
 
 Model = Generator | Extractor | Lpips | Encoder
 FORMAT_VERSION = 1
-BUILDERS: dict[str, Callable] = {
+BUILDERS: dict[str, Callable[..., Any]] = {
     'pggan': pggan.build_pggan,
     'stylegan': stylegan.build_stylegan,
     'stylegan2': stylegan2.build_stylegan2,
@@ -30,18 +30,19 @@ BUILDERS: dict[str, Callable] = {
     'lpips': lpips.build_lpips,
     'encoder': encoder.build_encoder,
 }
-OPTIONS = ('conv', 'remat')  # arguments of builders that say how a network computes, and not what
+OPTIONS = ('conv', 'remat')  # arguments of builders that change how a network computes, but not its function
 _DEMO = Path(__file__).parent.parent / 'demo'
 EMBEDDED = {'demo': _DEMO / 'generator', 'demo-extractor': _DEMO / 'extractor', 'demo-encoder': _DEMO / 'encoder'}
 
 
-def load(name: str | os.PathLike, **options: Any) -> tuple[Model, dict]:
-    """A model and its weights. name: a model directory, its URL, or an embedded one: 'demo', 'demo-extractor',
-    'demo-encoder'.
+def load(name: str | os.PathLike[str], **options: Any) -> tuple[Model, dict[str, Any]]:
+    """Loads a model and its weights.
 
-    What is behind a URL is copied here once in a process. options: for the builder of the network, how it computes and not what: `remat=True`, `conv=trainable_conv`.
+    name: a model directory, its URL, or an embedded model: 'demo', 'demo-extractor' or 'demo-encoder'. A URL is
+    downloaded once per process. options: arguments of the network's builder that do not change its function:
+    `remat=True`, `conv=trainable_conv`.
 
-    Raises ValueError with one sentence if it is not there or is not what its `model.json` says.
+    Raises ValueError with one sentence if there is no such directory or its content does not fit its `model.json`.
     """
     if remote.is_remote(name):
         return _load_url(os.fspath(name), options)
@@ -64,16 +65,18 @@ def load(name: str | os.PathLike, **options: Any) -> tuple[Model, dict]:
     _check_params(directory, params, wanted)
     leaves, structure = jax.tree.flatten(params)
     del params
-    for i, leaf in enumerate(leaves):  # one by one, so that no second copy of all of them is held
+    for i, leaf in enumerate(leaves):  # one by one, so that memory never holds two copies of all leaves
         leaves[i] = jax.device_put(leaf)
     return model, jax.tree.unflatten(structure, leaves)
 
 
-def _load_url(url: str, options: dict) -> tuple[Model, dict]:
+def _load_url(url: str, options: dict[str, Any]) -> tuple[Model, dict[str, Any]]:
     try:
         directory = _fetch(url)
     except OSError as error:
-        raise ValueError(f'there is no model directory that can be read at {error.filename}: {error.strerror}.') from error
+        raise ValueError(
+            f'there is no model directory that can be read at {error.filename}: {error.strerror}.'
+        ) from error
     try:
         return load(directory, **options)
     except ValueError as error:
@@ -83,24 +86,26 @@ def _load_url(url: str, options: dict) -> tuple[Model, dict]:
 _fetch = functools.cache(remote.fetch_folder)
 
 
-def build_model(architecture: str, configuration: dict) -> Model:
-    """The network that an architecture, a key of BUILDERS, is with the arguments of its builder."""
-    return BUILDERS[architecture](**configuration)
+def build_model(architecture: str, configuration: dict[str, Any]) -> Model:
+    """Builds a network. architecture: a key of BUILDERS. configuration: the arguments of its builder."""
+    model: Model = BUILDERS[architecture](**configuration)
+    return model
 
 
 def save(
-    directory: str | os.PathLike,
+    directory: str | os.PathLike[str],
     architecture: str,
-    configuration: dict,
-    params: dict,
-    source: dict | None = None,
+    configuration: dict[str, Any],
+    params: dict[str, Any],
+    source: dict[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes a model directory, whole or not at all.
+    """Writes a model directory atomically.
 
-    architecture: a key of BUILDERS; configuration: the builder's arguments; source: where the weights come from
-    ('file', 'sha256', 'format'). Raises ValueError if the directory exists, unless `overwrite` is given and it is a model
-    directory: nothing else is ever replaced.
+    architecture: a key of BUILDERS. configuration: the arguments of its builder. source: the origin of the weights
+    ('file', 'sha256', 'format'). overwrite: replaces an existing model directory, but nothing else.
+
+    Raises ValueError if the path exists and may not be replaced.
     """
     if overwrite and os.path.lexists(directory) and not is_model_directory(directory):
         raise ValueError(f'{directory} exists and is not a model directory; name another.')
@@ -108,12 +113,18 @@ def save(
         write_model(folder, architecture, configuration, params, source)
 
 
-def is_model_directory(directory: str | os.PathLike) -> bool:
-    """Whether a model directory, and no link to one, stands there."""
+def is_model_directory(directory: str | os.PathLike[str]) -> bool:
+    """Whether the path is a model directory, and not a link to one."""
     return not Path(directory).is_symlink() and (Path(directory) / 'model.json').is_file()
 
 
-def write_model(folder: Path, architecture: str, configuration: dict, params: dict, source: dict | None = None) -> None:
+def write_model(
+    folder: Path,
+    architecture: str,
+    configuration: dict[str, Any],
+    params: dict[str, Any],
+    source: dict[str, Any] | None = None,
+) -> None:
     """Writes the content of a model directory into an empty folder; see `save`."""
     description = {
         'format_version': FORMAT_VERSION,
@@ -122,14 +133,14 @@ def write_model(folder: Path, architecture: str, configuration: dict, params: di
         'source': source or {},
     }
     context = local_context()
-    context.array.saving.use_compression = False  # weights hardly shrink, and it takes their memory again
+    context.array.saving.use_compression = False  # it hardly makes weights smaller, and takes a second copy in memory
     with context:
         ocp.save(folder.absolute() / 'params', jax.tree.map(lambda x: np.asarray(x, np.float32), params))
-    (folder / 'params' / 'commit_success.txt').write_text('saved\n')  # Orbax names the folder of the moment in it
+    (folder / 'params' / 'commit_success.txt').write_text('saved\n')  # Orbax wrote the name of the temporary folder
     atomic.write_text(folder / 'model.json', json.dumps(description, indent=2) + '\n')
 
 
-def _read_description(directory: Path) -> dict:
+def _read_description(directory: Path) -> dict[str, Any]:
     try:
         description = json.loads((directory / 'model.json').read_text(encoding='utf-8'))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -142,10 +153,11 @@ def _read_description(directory: Path) -> dict:
     version = description.get('format_version') if isinstance(description, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(f'{directory} has format version {version}; this release reads version {FORMAT_VERSION}.')
-    return description
+    found: dict[str, Any] = description
+    return found
 
 
-def _check_options(directory: Path, architecture: str, options: dict) -> None:
+def _check_options(directory: Path, architecture: str, options: dict[str, Any]) -> None:
     known = [name for name in inspect.signature(BUILDERS[architecture]).parameters if name in OPTIONS]
     for name in options:
         if name not in known:
@@ -155,7 +167,7 @@ def _check_options(directory: Path, architecture: str, options: dict) -> None:
             )
 
 
-def _check_params(directory: Path, params: dict, wanted: dict) -> None:
+def _check_params(directory: Path, params: Any, wanted: Any) -> None:
     found, expected = _shapes(params), _shapes(wanted)
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
@@ -165,6 +177,6 @@ def _check_params(directory: Path, params: dict, wanted: dict) -> None:
             )
 
 
-def _shapes(tree: dict) -> dict[str, str]:
+def _shapes(tree: Any) -> dict[str, str]:
     leaves, _ = jax.tree.flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator='/'): str(list(leaf.shape)) for path, leaf in leaves}

@@ -1,4 +1,4 @@
-"""The PGGAN discriminator, used only to train the demo generator; channels last."""
+"""The PGGAN discriminator, channels last. It is used only to train the demo generator."""
 
 import math
 
@@ -11,13 +11,17 @@ from mgan_jax.models.convolutions.plain import add_bias, trainable_conv
 from mgan_jax.models.pggan import leaky_relu, scaled_normal
 
 
-def halve(x: Array) -> Array:
+def halve_images(x: Array) -> Array:
     """2x2 average pooling: [B 2h 2w C] -> [B h w C]."""
-    return nn.avg_pool(x, (2, 2), strides=(2, 2))
+    means: Array = nn.avg_pool(x, (2, 2), strides=(2, 2))
+    return means
 
 
 def minibatch_deviation(x: Array, group: int = 8) -> Array:
-    """Appends a channel with the mean standard deviation over groups of images, so that collapse shows (section 3)."""
+    """Appends a channel with the mean standard deviation over groups of images (Karras et al. 2018, section 3).
+
+    [B H W C] -> [B H W C+1]. It lets the discriminator detect mode collapse.
+    """
     b, h, w, c = x.shape
     group = math.gcd(group, b)
     grouped = x.reshape(group, b // group, h, w, c)
@@ -53,7 +57,8 @@ class _Dense(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B R R 3] -> realness [B]; mirrors the generator of the same resolution and channel numbers."""
+    """Images [B R R 3] -> realness [B], a logit. The layers mirror those of the generator with the same
+    configuration."""
 
     resolution: int
     fmaps_base: int

@@ -1,4 +1,4 @@
-"""Orbax's current interface, under whichever name the installed release offers it."""
+"""Orbax's v1 interface, imported from where the installed release has it."""
 
 import jax
 
@@ -11,7 +11,8 @@ __all__ = ['local_context', 'ocp']
 
 
 def local_context() -> 'ocp.Context':
-    """A context in which Orbax saves and loads for this process alone, and waits for no other one of a distributed run."""
+    """An Orbax context for this process alone: it saves and loads without waiting for the processes of a distributed
+    run."""
     own, context = jax.process_index(), ocp.Context()
     context.multiprocessing.primary_host = own
     context.multiprocessing.active_processes = {own}

@@ -1,29 +1,30 @@
 """The PGGAN generator (Karras et al. 2018, arXiv 1710.10196), channels last.
 
-Layer l = 1, 2 works on 4x4 pixels, 3, 4 on 8x8, and so on; the first layer of a resolution above 4 upsamples. Kernels hold
-the equalised-learning-rate factor already. Networks trained with `fused_scale` are the same function with spatially
-flipped kernels in those layers (a stride-2 transposed convolution with the four shifts of a 3x3 kernel summed is nearest
-upsampling and a convolution with the flipped kernel), so one form serves both; the converter flips.
+Layers 1 and 2 have 4x4 pixels, layers 3 and 4 have 8x8, and so on. The first layer of each resolution above 4
+upsamples. Kernels include the factor of the equalised learning rate. Networks trained with `fused_scale` upsample by a
+stride-2 transposed convolution with the sum of the four shifts of a 3x3 kernel. This equals nearest upsampling and a
+convolution with the spatially flipped kernel, so the converter flips the kernel and this module needs one form only.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolutions import winograd
+from mgan_jax.models.convolutions import selection
 from mgan_jax.models.convolutions.plain import add_bias, conv
-from mgan_jax.models.convolutions.winograd import layer_conv
+from mgan_jax.models.convolutions.selection import convolve_layer
 from mgan_jax.models.generator import Generator
-from mgan_jax.models.precision import in_float32, like
+from mgan_jax.models.precision import cast_like, in_float32
 from mgan_jax.models.remat import run_chain
 
 
 def pixel_norm(x: Array) -> Array:
-    """x / sqrt(mean_c x^2 + 1e-8), over the channels: [... C] -> [... C]."""
+    """x / sqrt(mean_c x^2 + 1e-8), with the mean over channels: [... C] -> [... C]."""
     return in_float32(_pixel_norm, x)
 
 
@@ -33,8 +34,8 @@ def _pixel_norm(x: Array) -> Array:
 
 
 @_pixel_norm.defjvp
-def _pixel_norm_slope(inputs: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """For y = x r, dy = r (dx - y mean_c(y dx)): a backward pass keeps y alone of what is as large as x."""
+def _pixel_norm_jvp(inputs: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """For y = x r, dy = r (dx - y mean_c(y dx)). The backward pass stores y, but no other array of the size of x."""
     (x,), (dx,) = inputs, tangents
     r = _inverse_length(x)
     y = x * r
@@ -48,19 +49,19 @@ def _inverse_length(x: Array) -> Array:
 def leaky_relu(x: Array) -> Array:
     """x where it is positive, else 0.2 x.
 
-    The slope of a maximum asks which of the two it equals. In half precision a compiler may compare a rounded number with
-    an unrounded one and find neither.
+    It is not max(x, 0.2 x): the gradient of a maximum compares the result with both arguments, and in half precision a
+    compiler may compare a rounded number with an unrounded one and find neither equal.
     """
     return x * jnp.where(x > 0, 1.0, 0.2)
 
 
-def scaled_normal(gain: float):
-    """Initialiser N(0, gain^2 / fan_in): what equalised learning rate multiplies its N(0, 1) weights by."""
+def scaled_normal(gain: float) -> Callable[..., Any]:
+    """Initialiser N(0, gain^2 / fan_in), the scale of N(0, 1) weights with equalised learning rate."""
     return nn.initializers.variance_scaling(gain**2, 'fan_in', 'normal')
 
 
 class FirstLayer(nn.Module):
-    """The 4x4 'full' convolution of the 1x1 latent: [B D] -> [B 4 4 C]."""
+    """The full 4x4 convolution of the 1x1 latent code, bias, leaky ReLU: [B D] -> [B 4 4 C]."""
 
     channels: int
 
@@ -77,13 +78,13 @@ class PGGANLayer(nn.Module):
 
     channels: int
     upsample: bool
-    conv: Callable = conv
+    conv: Callable[..., Array] = conv
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = self.param('kernel', scaled_normal(math.sqrt(2)), (3, 3, x.shape[-1], self.channels))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
-        x = layer_conv(self, pixel_norm(x), kernel, self.conv, self.upsample)
+        x = convolve_layer(self, pixel_norm(x), kernel, self.conv, self.upsample)
         return leaky_relu(add_bias(x, bias))
 
 
@@ -100,17 +101,17 @@ class PGGANToRGB(nn.Module):
 
 
 class PGGAN(nn.Module):
-    """Channels at resolution r: min(fmaps_base // r, fmaps_max); 2 layers a resolution from 4 to `resolution`."""
+    """Two layers per resolution from 4 to `resolution`. Channels at resolution r: min(fmaps_base // r, fmaps_max)."""
 
     resolution: int
     latent_dim: int = 512
     fmaps_base: int = 16384
     fmaps_max: int = 512
     image_channels: int = 3
-    conv: Callable = conv
+    conv: Callable[..., Array] = conv
     remat: bool = False
 
-    def setup(self):
+    def setup(self) -> None:
         for l in range(1, self.num_layers + 1):
             channels = min(self.fmaps_base // self.resolution_of(l), self.fmaps_max)
             layer = FirstLayer(channels) if l == 1 else PGGANLayer(channels, upsample=l % 2 == 1, conv=self.conv)
@@ -123,7 +124,7 @@ class PGGAN(nn.Module):
 
     @staticmethod
     def resolution_of(l: int) -> int:
-        return 4 * 2 ** ((l - 1) // 2)
+        return 4 << (l - 1) // 2
 
     def features(self, z: Array, stop: int) -> Array:
         return run_chain(self.remat, self._layers(1, stop), z)
@@ -145,14 +146,14 @@ def build_pggan(
     fmaps_base: int = 16384,
     fmaps_max: int = 512,
     image_channels: int = 3,
-    conv: Callable = conv,
+    conv: Callable[..., Array] = conv,
     remat: bool = False,
 ) -> Generator:
     """The generator as pure functions.
 
-    resolution: 8 .. 1024, a power of two. conv: what computes the convolutions; who trains on a CPU passes
-    `trainable_conv`. remat: a backward pass keeps few feature maps and computes the others again. ValueError for anything
-    that no PGGAN can be.
+    resolution: a power of two from 8 to 1024. image_channels: 1 or 3. conv: the convolution function; `trainable_conv`
+    to train on CPUs. remat: the backward pass stores half of the feature maps and computes the others again. Raises
+    ValueError for a configuration that no PGGAN has.
     """
     if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024):
         raise ValueError(f'resolution {resolution} is given; a PGGAN has 8, 16, 32, ... or 1024.')
@@ -163,28 +164,28 @@ def build_pggan(
             raise ValueError(f'{name} leaves {value} channels; every layer of a PGGAN needs at least one.')
     module = PGGAN(resolution, latent_dim, fmaps_base, fmaps_max, image_channels, conv, remat)
 
-    def init(key):
+    def init(key: Array) -> Any:
         return module.init(key, jnp.zeros((1, latent_dim)))['params']
 
-    def generate(params, z, truncation_psi=None, label=None):
+    def generate(params: Any, z: Array, truncation_psi: Any = None, label: Any = None) -> Any:
         if truncation_psi is not None or label is not None:
             raise ValueError('truncation_psi and label were given, but a PGGAN has neither; leave them out.')
         _check_latents(z)
-        return module.apply({'params': params}, like(params, z))
+        return module.apply({'params': params}, cast_like(params, z))
 
-    def features(params, latents, stop, space='z'):
+    def features(params: Any, latents: Array, stop: int, space: str = 'z') -> Any:
         if space != 'z':
             raise ValueError(f"space '{space}' is given, but a PGGAN has only the space 'z'.")
         _check_latents(latents)
-        return module.apply({'params': params}, like(params, latents), _check_layer(stop), method='features')
+        return module.apply({'params': params}, cast_like(params, latents), _check_layer(stop), method='features')
 
-    def image(params, features, start, tail=None):
+    def image(params: Any, features: Array, start: int, tail: Any = None) -> Any:
         if tail is not None:
             raise ValueError('a tail of styles was given, but a PGGAN has no styles; leave tail=None.')
-        return module.apply({'params': params}, like(params, features), _check_layer(start), method='image')
+        return module.apply({'params': params}, cast_like(params, features), _check_layer(start), method='image')
 
-    def prepare(params):
-        return winograd.with_transformed_kernels(
+    def prepare(params: Any) -> Any:
+        return selection.add_transformed_kernels(
             params, {f'layer{l}': l % 2 == 1 for l in range(3, module.num_layers + 1)}
         )
 
@@ -193,7 +194,7 @@ def build_pggan(
             raise ValueError(f'layer {l} is given, but this generator has the layers 1 to {module.num_layers}.')
         return l
 
-    def _check_latents(z) -> None:
+    def _check_latents(z: Array) -> None:
         if z.ndim != 2 or z.shape[1] != latent_dim:
             raise ValueError(
                 f'latent codes of shape {list(z.shape)} are given; this generator takes [M, {latent_dim}].'

@@ -1,7 +1,7 @@
-"""What StyleGAN and StyleGAN2 share: the mapping network, the spaces z, w and w+, truncation, noise; and the generator's
-functions on top of a module that runs layers.
+"""The parts that StyleGAN and StyleGAN2 share: mapping network, latent spaces z, w and w+, truncation, noise,
+functions.
 
-A style row belongs to a layer: layer l takes row l (counted from 1). StyleGAN2 has one row more, for the last RGB.
+Each layer has a style row: layer l takes row l, counted from 1. StyleGAN2 has one more row, for the last RGB layer.
 """
 
 import math
@@ -13,19 +13,19 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolutions import winograd
+from mgan_jax.models.convolutions import selection
 from mgan_jax.models.convolutions.plain import add_bias
 from mgan_jax.models.generator import Generator, Styles
 from mgan_jax.models.pggan import leaky_relu, pixel_norm, scaled_normal
-from mgan_jax.models.precision import like
+from mgan_jax.models.precision import cast_like
 from mgan_jax.models.remat import run_group
 
 SPACES = ('z', 'w', 'w+')
-Noise = Any  # 'stored', 'none', a PRNG key, or one array [B h w] per layer
+Noise = Any  # of one layer: 'stored', 'none' or an array [B h w]
 
 
 class Dense(nn.Module):
-    """[B C_in] -> [B C]."""
+    """A dense layer: [B C_in] -> [B C]. bias: its initial value."""
 
     channels: int
     gain: float = 1.0
@@ -37,11 +37,11 @@ class Dense(nn.Module):
         return add_bias(x @ kernel, self.param('bias', nn.initializers.constant(self.bias), (self.channels,)))
 
 
-class Mapping(nn.Module):
-    """PixelNorm, then dense layers with leaky ReLU: z [B D] (with a label [B K]) -> w [B W].
+class MappingNetwork(nn.Module):
+    """PixelNorm, then dense layers with leaky ReLU: z [B D], label [B K] or None -> w [B W].
 
-    Kernels and biases hold the learning-rate multiplier and the activation's gain already. The label's embedding is
-    normalised together with z (the TensorFlow networks) or alone (NVIDIA's PyTorch networks).
+    Kernels and biases include the learning-rate multiplier and the gain of the activation. The embedding of the label
+    is normalised together with z (TensorFlow networks) or alone (NVIDIA's PyTorch networks).
     """
 
     style_dim: int
@@ -64,9 +64,9 @@ class Mapping(nn.Module):
 
 
 class NoiseInput(nn.Module):
-    """Adds noise, weighted by a learned strength: x [B h w C], noise 'stored', 'none' or an array [B h w].
+    """Adds noise times a learned strength to x [B h w C]. noise: 'stored', 'none' or an array [B h w].
 
-    per_channel: a strength for each channel (StyleGAN) or one for all (StyleGAN2).
+    per_channel: one strength per channel (StyleGAN), else one for all channels (StyleGAN2).
     """
 
     per_channel: bool
@@ -78,18 +78,21 @@ class NoiseInput(nn.Module):
         if isinstance(noise, str):
             if noise == 'none':
                 return x
-            noise = jax.lax.stop_gradient(stored)[None]  # a constant of the network, also where weights are trained
+            noise = jax.lax.stop_gradient(stored)[None]  # a constant, also during training
         return x + jnp.broadcast_to(noise[..., None] * strength.reshape(1, 1, 1, -1), x.shape)
 
 
 def run_layer(remat: bool, layer: nn.Module, x: Array | None, w: Array, noise: Noise) -> Array:
-    """layer(x, w, noise); remat: see `remat.run_group`."""
+    """Returns layer(x, w, noise). remat: see `remat.run_group`."""
+    out: Array
     if isinstance(noise, str):
-        return run_group(remat, [layer], lambda layers, x, w: layers[0](x, w, noise), x, w)
-    return run_group(remat, [layer], lambda layers, *arrays: layers[0](*arrays), x, w, noise)
+        out = run_group(remat, [layer], lambda layers, x, w: layers[0](x, w, noise), x, w)
+    else:
+        out = run_group(remat, [layer], lambda layers, *arrays: layers[0](*arrays), x, w, noise)
+    return out
 
 
-def styled_generator(
+def build_styled_generator(
     module: nn.Module,
     *,
     layer_sizes: Sequence[int],
@@ -101,25 +104,29 @@ def styled_generator(
 ) -> Generator:
     """The pure functions of a style-based network.
 
-    module: has `style_dim`, `to_w(z, label)`, `layers(maps, styles, noise, first, last)` (maps None for first = 1) and
-    `to_image(maps, styles)`. layer_sizes: pixels a side of each layer. num_styles: rows of a whole w+.
-    height: rows of the image that are kept, from its middle; None for all. transformed: see `winograd.with_transformed_kernels`.
+    module: has `style_dim`, `image_channels`, `to_w(z, label)`, `layers(maps, styles, noise, first, last)`, with maps
+    None for first = 1, and `to_image(maps, styles)`. layer_sizes: pixels a side of each layer. num_styles: rows of a
+    whole w+ code. height: number of rows kept from the middle of the image, None for all. transformed: the layers of
+    `selection.add_transformed_kernels`.
+
+    The functions take noise: 'stored', 'none', a PRNG key or one array [B h w] per layer. Those of class-conditional
+    networks take label: class numbers (one, or [B]) or weights of the classes [B K].
     """
     num_layers, resolution, style_dim = len(layer_sizes), layer_sizes[-1], module.style_dim
 
-    def apply(params: dict, method: str, *arguments):
-        return module.apply({'params': params}, *like(params, arguments), method=method)
+    def apply(params: Any, method: str, *arguments: Any) -> Any:
+        return module.apply({'params': params}, *cast_like(params, arguments), method=method)
 
-    def init(key):
+    def init(key: Array) -> Any:
         label = jnp.zeros((1, num_classes)) if num_classes else None
         return module.init(key, jnp.zeros((1, latent_dim)), label)['params']
 
-    def to_w(params, z, label):
+    def to_w(params: Any, z: Array, label: Any) -> Any:
         _check_rows(z, (latent_dim,), 'z')
         return apply(params, 'to_w', z, _one_hot(label, z.shape[0], num_classes))
 
-    def rows(params, latents, space, count, label):
-        """Latents of a space -> style rows [M count W]."""
+    def rows(params: Any, latents: Array, space: str, count: int, label: Any) -> Array:
+        """Latent codes of a space -> style rows [M count W]."""
         _check_space(space)
         if space == 'w+':
             _check_rows(latents, (count, style_dim), space)
@@ -128,8 +135,8 @@ def styled_generator(
         _check_rows(w, (style_dim,), 'w')
         return jnp.broadcast_to(w[:, None], (w.shape[0], count, style_dim))
 
-    def noises(noise, batch):
-        """One entry per layer: 'stored', 'none' or [B h w]."""
+    def noises(noise: Any, batch: int) -> list[Noise]:
+        """The noise of each layer."""
         if isinstance(noise, str):
             if noise not in ('stored', 'none'):
                 raise ValueError(f"noise '{noise}' is given; 'stored', 'none', a key or one array per layer is wanted.")
@@ -141,12 +148,14 @@ def styled_generator(
             raise ValueError(f'{len(noise)} noise images are given; one for each of the {num_layers} layers is wanted.')
         return list(noise)
 
-    def features(params, latents, stop, space='z', *, label=None, noise='stored'):
+    def features(
+        params: Any, latents: Array, stop: int, space: str = 'z', *, label: Any = None, noise: Any = 'stored'
+    ) -> Any:
         _check_layer(stop)
         styles = rows(params, latents, space, stop, label)
         return apply(params, 'layers', None, styles, noises(noise, len(styles)), 1, stop)
 
-    def image(params, features, start, tail=None, *, noise='stored'):
+    def image(params: Any, features: Any, start: int, tail: Array | None = None, *, noise: Any = 'stored') -> Array:
         _check_layer(start)
         batch, count = jax.tree.leaves(features)[0].shape[0], num_styles - start
         styles = _tail(tail, batch, count)
@@ -154,32 +163,39 @@ def styled_generator(
         return _crop(apply(params, 'to_image', maps, styles), height)
 
     def generate(
-        params, latents, truncation_psi=None, label=None, *, space='z', truncation_layers=None, noise='stored'
-    ):
+        params: Any,
+        latents: Array,
+        truncation_psi: float | None = None,
+        label: Any = None,
+        *,
+        space: str = 'z',
+        truncation_layers: int | None = None,
+        noise: Any = 'stored',
+    ) -> Array:
         styles = rows(params, latents, space, num_styles, label)
         if truncation_psi is not None:
-            styles = truncate(styles, params['w_avg'], truncation_psi, truncation_layers)
+            styles = truncate_styles(styles, params['w_avg'], truncation_psi, truncation_layers)
         noise = noises(noise, len(styles))
         maps = apply(params, 'layers', None, styles, noise, 1, num_layers)
         return _crop(apply(params, 'to_image', maps, styles[:, num_layers:]), height)
 
-    def to_space(params, z, stop, space, label=None):
+    def to_space(params: Any, z: Array, stop: int, space: str, label: Any = None) -> Array:
         _check_space(space)
         if space == 'z':
             return z
-        w = to_w(params, z, label)
+        w: Array = to_w(params, z, label)
         return w if space == 'w' else jnp.broadcast_to(w[:, None], (w.shape[0], stop, style_dim))
 
-    def style_of(params, latents, space, label=None):
+    def style_of(params: Any, latents: Array, space: str, label: Any = None) -> Array:
         return rows(params, latents, space, 1, label)[:, 0] if space != 'w+' else latents[:, -1]
 
-    def average(params, start):
+    def average(params: Any, start: int) -> Array:
         return jnp.broadcast_to(params['w_avg'], (num_styles - _check_layer(start), style_dim))
 
-    def stored_noise(params):
+    def stored_noise(params: Any) -> tuple[Array, ...]:
         return tuple(params[f'layer{l}']['noise']['image'] for l in range(1, num_layers + 1))
 
-    def _tail(tail, batch: int, count: int) -> Array:
+    def _tail(tail: Array | None, batch: int, count: int) -> Array:
         if tail is None and count:
             raise ValueError(
                 f'no tail is given; the {count} styles after the cut are wanted, [B, {count}, {style_dim}].'
@@ -207,18 +223,18 @@ def styled_generator(
         image_channels=module.image_channels,
         styles=Styles(to_space, style_of, average, stored_noise, num_classes),
         height=height,
-        prepare=lambda params: winograd.with_transformed_kernels(params, transformed),
+        prepare=lambda params: selection.add_transformed_kernels(params, transformed),
     )
 
 
-def truncate(styles: Array, w_avg: Array, psi: float, layers: int | None = None) -> Array:
-    """w_avg + (w - w_avg) psi for the first `layers` rows (None: all) of styles [B R W]."""
+def truncate_styles(styles: Array, w_avg: Array, psi: float, layers: int | None = None) -> Array:
+    """Truncation w_avg + (w - w_avg) psi of the first `layers` rows (None: all) of styles [B R W]."""
     average = jnp.broadcast_to(w_avg, styles.shape)
     moved = average + (styles - average) * psi
     return moved if layers is None else jnp.concatenate([moved[:, :layers], styles[:, layers:]], axis=1)
 
 
-def check_numbers(
+def check_configuration(
     resolution: int,
     latent_dim: int,
     style_dim: int,
@@ -229,7 +245,7 @@ def check_numbers(
     label_norm: str,
     height: int | None,
 ) -> None:
-    """ValueError for numbers that no StyleGAN or StyleGAN2 has."""
+    """Raises ValueError for a configuration that no StyleGAN or StyleGAN2 has."""
     if resolution not in (8, 16, 32, 64, 128, 256, 512, 1024):
         raise ValueError(f'resolution {resolution} is given; a StyleGAN has 8, 16, 32, ... or 1024.')
     sizes = {'latent_dim': latent_dim, 'style_dim': style_dim, 'fmaps_max': fmaps_max}
@@ -263,7 +279,10 @@ def _check_rows(x: Array, wanted: tuple[int, ...], name: str) -> None:
 
 
 def _one_hot(label: Any, batch: int, num_classes: int) -> Array | None:
-    """label: None, class numbers (a number, or [B]) or weights of the classes [B K] -> [B K]."""
+    """Class numbers (one, or [B]) or weights of the classes [B K] -> weights [B K]; None without classes.
+
+    Raises ValueError for a missing label, or for a label of a network without classes.
+    """
     if (label is None) != (num_classes == 0):
         have = f'{num_classes} classes and needs a label' if num_classes else 'no classes and takes no label'
         raise ValueError(f'this generator has {have}; give one of them, or use the spaces w and w+.')

@@ -1,8 +1,9 @@
-"""VGG feature extractors (Simonyan and Zisserman 2015, arXiv 1409.1556), channels last, computed only as deep as needed.
+"""VGG feature extractors (Simonyan and Zisserman 2015, arXiv 1409.1556), channels last.
 
-VGG-16, VGG-19, the 'normalised' VGG-19 of style transfer and the demo extractor are one network with other numbers: how
-many convolutions a block has, how many channels, how borders are padded, and the 1x1 convolution that prepares the
-pixels (ImageNet normalisation for torchvision's weights).
+Only the layers up to the deepest requested one are evaluated. VGG-16, VGG-19, the 'normalised' VGG-19 of style transfer
+and the demo extractor are configurations of one network. They differ in the number of convolutions per block, the
+channels, the padding, and the weights of the 1x1 convolution that preprocesses the pixels (ImageNet normalisation for
+torchvision's weights).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +14,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from mgan_jax.models.convolutions import winograd
+from mgan_jax.models.convolutions import selection
 from mgan_jax.models.convolutions.plain import add_bias, conv
-from mgan_jax.models.convolutions.winograd import layer_conv
-from mgan_jax.models.extractor import Extractor, no_attributes, one_or_several_layers, require_size
-from mgan_jax.models.precision import like
+from mgan_jax.models.convolutions.selection import convolve_layer
+from mgan_jax.models.extractor import Extractor, make_features_function, refuse_attributes, require_image_size
+from mgan_jax.models.precision import cast_like
 from mgan_jax.models.remat import run_group
 
 
@@ -26,7 +27,7 @@ class _Conv(nn.Module):
 
     channels: int
     padding: str
-    conv: Callable = conv
+    conv: Callable[..., Array] = conv
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -34,21 +35,23 @@ class _Conv(nn.Module):
         kernel = self.param('kernel', initial, (3, 3, x.shape[-1], self.channels))
         bias = self.param('bias', nn.initializers.zeros, (self.channels,))
         if self.padding == 'zero':
-            return nn.relu(add_bias(layer_conv(self, x, kernel, self.conv), bias))
+            return nn.relu(add_bias(convolve_layer(self, x, kernel, self.conv), bias))
         reflected = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='reflect')
-        return nn.relu(add_bias(layer_conv(self, reflected, kernel, self.conv, padding='VALID'), bias))
+        return nn.relu(add_bias(convolve_layer(self, reflected, kernel, self.conv, padding='VALID'), bias))
 
 
-def _block(convs: Sequence[Callable], x: Array, pooled: bool) -> tuple[Array, ...]:
-    """The feature maps after each convolution of a block; pooled: 2x2 max pooling comes before them."""
-    maps = [nn.max_pool(x, (2, 2), strides=(2, 2)) if pooled else x]
+def _block(convs: Sequence[Callable[[Array], Array]], x: Array, pooled: bool) -> tuple[Array, ...]:
+    """The feature maps after each convolution of a block. pooled: 2x2 max pooling precedes them."""
+    if pooled:
+        x = nn.max_pool(x, (2, 2), strides=(2, 2))
+    maps = [x]
     for layer in convs:
         maps.append(layer(maps[-1]))
     return tuple(maps[1:])
 
 
 class Pixelwise(nn.Module):
-    """A linear map of the last axis: [... C_in] -> [... C]."""
+    """A 1x1 convolution, or dense layer, on the last axis: [... C_in] -> [... C]."""
 
     channels: int
 
@@ -59,16 +62,16 @@ class Pixelwise(nn.Module):
 
 
 class VGG(nn.Module):
-    """Blocks of convolutions with 2x2 max pooling between them; layers are named relu{block}_{place}."""
+    """Blocks of convolutions with 2x2 max pooling between them. Layers are named relu{block}_{number in the block}."""
 
     depths: tuple[int, ...]
     channels: tuple[int, ...]
     padding: str
     num_attributes: int = 0
-    conv: Callable = conv
+    conv: Callable[..., Array] = conv
     remat: bool = False
 
-    def setup(self):
+    def setup(self) -> None:
         self.input = Pixelwise(3)
         for block, (depth, channels) in enumerate(zip(self.depths, self.channels, strict=True), 1):
             for place in range(1, depth + 1):
@@ -105,14 +108,15 @@ def build_vgg(
     channels: Sequence[int] = (64, 128, 256, 512, 512),
     padding: str = 'zero',
     attributes: Sequence[str] = (),
-    conv: Callable = conv,
+    conv: Callable[..., Array] = conv,
     remat: bool = False,
 ) -> Extractor:
-    """The extractor as pure functions. depths: convolutions in each block ((2, 2, 4, 4, 4) for VGG-19).
+    """The extractor as pure functions. The defaults are VGG-16.
 
-    channels: of each block. padding: 'zero' or 'reflect'. attributes: names that a head on the last layer tells. conv: what
-    computes the convolutions (`trainable_conv` where weights are learned). remat: a backward pass keeps what goes into
-    blocks and computes the rest again.
+    depths: number of convolutions of each block, (2, 2, 4, 4, 4) for VGG-19. channels: of each block. padding: 'zero'
+    or 'reflect'. attributes: names that a head on the last layer predicts. conv: the convolution function;
+    `trainable_conv` to train the weights. remat: the backward pass stores only the inputs of blocks. Raises ValueError
+    for another padding and for different numbers of depths and channels.
     """
     if padding not in ('zero', 'reflect'):
         raise ValueError(f"padding '{padding}' is given; 'zero' or 'reflect' is wanted.")
@@ -120,30 +124,30 @@ def build_vgg(
         raise ValueError(f'{len(depths)} depths and {len(channels)} channel numbers are given; one of each per block.')
     module = VGG(tuple(depths), tuple(channels), padding, len(attributes), conv, remat)
 
-    def init(key):
+    def init(key: Array) -> Any:
         side = 2 ** (len(depths) + 1)
         return module.init(key, jnp.zeros((1, side, side, 3)))['params']
 
-    def compute(params, images, names):
+    def compute(params: Any, images: Array, names: tuple[str, ...]) -> Any:
         check_size(images, max(int(name[4]) for name in names))
-        return module.apply({'params': params}, like(params, images), names, method='features')
+        return module.apply({'params': params}, cast_like(params, images), names, method='features')
 
-    def tell(params, images):
+    def predict_attributes(params: Any, images: Array) -> Any:
         check_size(images, len(depths))
-        return module.apply({'params': params}, like(params, images), method='attributes')
+        return module.apply({'params': params}, cast_like(params, images), method='attributes')
 
-    def prepare(params):
+    def prepare(params: Any) -> Any:
         names = [name.replace('relu', 'conv') for name in module.layers]
-        return winograd.with_transformed_kernels(params, dict.fromkeys(names, False))
+        return selection.add_transformed_kernels(params, dict.fromkeys(names, False))
 
     def check_size(images: Array, block: int) -> None:
-        require_size(images, 2 ** (block - 1) * (1 if padding == 'zero' else 2), f'block {block}')
+        require_image_size(images, 2 ** (block - 1) * (1 if padding == 'zero' else 2), f'block {block}')
 
     return Extractor(
-        one_or_several_layers(module.layers, compute),
+        make_features_function(module.layers, compute),
         module.layers,
         init,
-        tell if attributes else no_attributes,
+        predict_attributes if attributes else refuse_attributes,
         tuple(attributes),
         tuple(f'relu{block}_{depth}' for block, depth in enumerate(depths, 1)),
         prepare,

@@ -196,7 +196,7 @@ def load_networks(settings: Settings, own: Own | None = None, *, remat: bool = F
             settings.data.generator, compute=compute, label=settings.prior.label
         )
     else:  # the deep image prior needs only the size of the images
-        generator, params = dip.image_frame(settings.prior.dip_size), {}
+        generator, params = dip.build_placeholder_generator(settings.prior.dip_size), {}
     if isinstance(settings.task, fields.Colorize) and generator.image_channels != 3:
         raise ValueError(f"generator '{settings.data.generator}' makes grey images; one that makes colours is wanted.")
     loss = settings.loss
@@ -239,7 +239,7 @@ def make_optimizer(settings: Settings) -> optax.GradientTransformation:
     if prior.prior != 'multi-code':  # no axis of N codes to whiten
         rate = chosen.dip_rate if prior.prior == 'dip' else chosen.feature_rate
         single = optax.sgd(rate) if chosen.optimizer == 'sgd' else optimizers.adam_optimizer(rate, steps, b1, b2)
-        return dip.network_optimizer(single) if prior.prior == 'dip' else single
+        return dip.deep_prior_optimizer(single) if prior.prior == 'dip' else single
     alpha_rate = chosen.alpha_rate / (prior.num_codes**2 if prior.alpha_over_n else 1)
     if chosen.optimizer == 'sgd':
         return optimizers.split_sgd_optimizer(chosen.latent_rate, alpha_rate)

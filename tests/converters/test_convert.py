@@ -38,7 +38,8 @@ def test_pggan(tmp_path):
 
 def test_both_formats_give_the_same_network():
     new, old = (
-        find_network(formats.read(DATA / f'{name}.pth').value) for name in ('pggan_res32', 'pggan_res32_legacy')
+        find_network(formats.read_weight_file(DATA / f'{name}.pth').value)
+        for name in ('pggan_res32', 'pggan_res32_legacy')
     )
     assert new.configuration == old.configuration
     jax.tree.map(np.testing.assert_array_equal, new.params, old.params)

@@ -1,4 +1,4 @@
-"""AlexNet state dicts: no weight at a wrong place, not mistaken for a VGG, and one sentence for all that is wrong."""
+"""AlexNet state dicts: position of every weight, difference from a VGG, and errors."""
 
 import foreign_states
 import jax
@@ -12,7 +12,7 @@ from tests.references import alexnet_maps, relative_error
 
 def test_alexnet():
     state = foreign_states.alexnet()
-    network = alexnet.convert(state)
+    network = alexnet.convert_alexnet(state)
     assert network.architecture == 'alexnet' and network.configuration == {'channels': [4, 12, 24, 16, 16]}
     assert list(network.params) == ['input', 'conv1', 'conv2', 'conv3', 'conv4', 'conv5']
     for name, number in (('conv1', 0), ('conv2', 3), ('conv3', 6), ('conv4', 8), ('conv5', 10)):
@@ -22,7 +22,7 @@ def test_alexnet():
 
 
 def test_the_network_of_a_state_dict_computes_its_features(tmp_path):
-    network = alexnet.convert(foreign_states.alexnet())
+    network = alexnet.convert_alexnet(foreign_states.alexnet())
     models.save(tmp_path / 'model', *network)
     extractor, params = models.load(tmp_path / 'model')
     x = np.random.default_rng(0).uniform(-1, 1, (1, 40, 33, 3)).astype(np.float32)
@@ -32,9 +32,9 @@ def test_the_network_of_a_state_dict_computes_its_features(tmp_path):
 
 
 def test_told_from_a_vgg_by_the_shape_of_the_first_kernel():
-    assert alexnet.recognise(foreign_states.alexnet()) and not vgg.recognise(foreign_states.alexnet())
-    assert vgg.recognise(foreign_states.vgg()) and not alexnet.recognise(foreign_states.vgg())
-    assert not alexnet.recognise({'features.0.weight': 3}) and not vgg.recognise({'features.0.weight': 3})
+    assert alexnet.recognise_alexnet(foreign_states.alexnet()) and not vgg.recognise_vgg(foreign_states.alexnet())
+    assert vgg.recognise_vgg(foreign_states.vgg()) and not alexnet.recognise_alexnet(foreign_states.vgg())
+    assert not alexnet.recognise_alexnet({'features.0.weight': 3}) and not vgg.recognise_vgg({'features.0.weight': 3})
 
 
 def changed(name, value):
@@ -56,4 +56,4 @@ def changed(name, value):
 )
 def test_other_networks_are_refused(state, message):
     with pytest.raises(ValueError, match=message):
-        alexnet.convert(state)
+        alexnet.convert_alexnet(state)

@@ -1,4 +1,4 @@
-"""The heads of LPIPS: which network they are for, and one sentence for all that is wrong."""
+"""The heads of LPIPS: their network, and errors."""
 
 import foreign_states
 import numpy as np
@@ -12,7 +12,7 @@ SQUEEZENET = (64, 128, 256, 384, 384, 512, 512)
 
 def test_heads_of_vgg16():
     state = foreign_states.lpips()
-    network = lpips.convert(state)
+    network = lpips.convert_lpips(state)
     layers = ['relu1_2', 'relu2_2', 'relu3_3', 'relu4_3', 'relu5_3']
     assert network.architecture == 'lpips'
     assert network.configuration == {'layers': layers, 'channels': [64, 128, 256, 512, 512]}
@@ -22,7 +22,7 @@ def test_heads_of_vgg16():
 
 
 def test_heads_of_alexnet():
-    network = lpips.convert(foreign_states.lpips(ALEXNET))
+    network = lpips.convert_lpips(foreign_states.lpips(ALEXNET))
     layers = ['relu1', 'relu2', 'relu3', 'relu4', 'relu5']
     assert network.configuration == {'layers': layers, 'channels': list(ALEXNET)}
 
@@ -53,10 +53,10 @@ def changed(number, value, channels=ALEXNET):
     ],
 )
 def test_other_heads_are_refused(state, message):
-    assert lpips.recognise(state)
+    assert lpips.recognise_lpips(state)
     with pytest.raises(ValueError, match=message):
-        lpips.convert(state)
+        lpips.convert_lpips(state)
 
 
 def test_other_networks_are_not_recognised():
-    assert not lpips.recognise(foreign_states.vgg()) and not lpips.recognise(foreign_states.alexnet())
+    assert not lpips.recognise_lpips(foreign_states.vgg()) and not lpips.recognise_lpips(foreign_states.alexnet())

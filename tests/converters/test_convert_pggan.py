@@ -23,7 +23,7 @@ def apply(network, z):
 
 @pytest.mark.parametrize('name', ['pggan_res32.pth', 'pggan_res32_legacy.pth'])
 def test_output_of_the_original_implementation(name):
-    network = find_network(formats.read(DATA / name).value)
+    network = find_network(formats.read_weight_file(DATA / name).value)
     assert network.architecture == 'pggan'
     assert network.configuration == {
         'resolution': 32,
@@ -37,7 +37,7 @@ def test_output_of_the_original_implementation(name):
 
 
 def test_feature_maps_of_the_original_implementation():
-    network = find_network(formats.read(DATA / 'pggan_res32.pth').value)
+    network = find_network(formats.read_weight_file(DATA / 'pggan_res32.pth').value)
     generator = model.build_pggan(**network.configuration)
     compute = jax.jit(generator.features, static_argnums=2)
     for l in range(1, 9):
@@ -58,7 +58,7 @@ def fused_layer(x, weight):
 
 def test_fused_layers_are_upsampling_and_a_flipped_convolution():
     state = foreign_states.pggan(fused=True)
-    params = pggan.convert(state).params
+    params = pggan.convert_pggan(state).params
     x = foreign_states.normal(1)(2, 4, 4, 8)
     layout = ('NHWC', 'HWIO', 'NHWC')
     upsampled = x.repeat(2, axis=1).repeat(2, axis=2)
@@ -74,7 +74,7 @@ def test_fused_and_plain_forms_of_one_network_are_equal():
     for l in (2, 4):
         plain[f'layer{l}.conv.weight'] = plain.pop(f'layer{l}.weight')[::-1, ::-1].transpose(3, 2, 0, 1)
     z = foreign_states.normal(2)(2, 6)
-    np.testing.assert_allclose(apply(pggan.convert(fused), z), apply(pggan.convert(plain), z), rtol=1e-6)
+    np.testing.assert_allclose(apply(pggan.convert_pggan(fused), z), apply(pggan.convert_pggan(plain), z), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_fused_and_plain_forms_of_one_network_are_equal():
     ],
 )
 def test_configurations(numbers):
-    assert pggan.convert(foreign_states.pggan(**numbers)).configuration == numbers | {'image_channels': 3}
+    assert pggan.convert_pggan(foreign_states.pggan(**numbers)).configuration == numbers | {'image_channels': 3}
 
 
 def test_parameters_are_float32_and_own_their_memory():
     state = foreign_states.pggan()
-    for layer in pggan.convert(state).params.values():
+    for layer in pggan.convert_pggan(state).params.values():
         for array in layer.values():
             assert array.dtype == np.float32 and array.flags.c_contiguous
             assert not any(np.shares_memory(array, original) for original in state.values())
@@ -137,13 +137,14 @@ def uneven():
     ],
 )
 def test_other_networks_are_refused(state, message):
-    assert pggan.recognise(state)
+    assert pggan.recognise_pggan(state)
     with pytest.raises(ValueError, match=message):
-        pggan.convert(state)
+        pggan.convert_pggan(state)
 
 
 def test_lower_outputs_are_not_needed():
     state = without('output0.conv.weight')
     np.testing.assert_array_equal(
-        pggan.convert(state).params['to_rgb']['bias'], pggan.convert(foreign_states.pggan()).params['to_rgb']['bias']
+        pggan.convert_pggan(state).params['to_rgb']['bias'],
+        pggan.convert_pggan(foreign_states.pggan()).params['to_rgb']['bias'],
     )

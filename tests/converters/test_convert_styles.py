@@ -1,4 +1,4 @@
-"""StyleGAN, StyleGAN2 and PGGAN under all the names that files give their tensors."""
+"""StyleGAN, StyleGAN2 and PGGAN from all kinds of files."""
 
 import json
 
@@ -19,7 +19,7 @@ TRUNCATION = {'stylegan_res32': (0.7, 4), 'stylegan2_res32': (0.5, 5)}
 
 
 def read(name, network=None):
-    found = find_network(formats.read(DATA / name).value, network)
+    found = find_network(formats.read_weight_file(DATA / name).value, network)
     return BUILDERS[found.architecture](**found.configuration), found
 
 
@@ -54,7 +54,7 @@ def test_all_forms_of_the_same_weights_are_one_network(name):
 
 
 def test_rosinality_is_nvidias_network_under_other_names():
-    nvidia = formats.read(DATA / 'stylegan2_ada_res32.pkl').value['G_ema']
+    nvidia = formats.read_weight_file(DATA / 'stylegan2_ada_res32.pkl').value['G_ema']
     content = foreign_states.rosinality(nvidia)
     ours, theirs = find_network(content), find_network({'': nvidia})
     jax.tree.map(np.testing.assert_array_equal, ours.params, theirs.params)
@@ -67,7 +67,7 @@ def test_rosinality_is_nvidias_network_under_other_names():
 
 def test_the_moving_average_is_taken_unless_another_is_asked_for():
     _, gs = read('pggan_res32_tf.pkl')
-    networks = formats.read(DATA / 'pggan_res32_tf.pkl').value
+    networks = formats.read_weight_file(DATA / 'pggan_res32_tf.pkl').value
     networks['G']['lod'] = networks['Gs']['lod']
     g = find_network(networks, 'G')
     np.testing.assert_allclose(g.params['layer2']['bias'], gs.params['layer2']['bias'] + 1, rtol=1e-6)
@@ -91,18 +91,18 @@ def test_a_model_directory_is_made(tmp_path, name):
 
 def test_fused_upsampling():
     """The same kernel means a transposed convolution where a network is fused: a correlation with the flipped one."""
-    state = dict(formats.read(DATA / 'stylegan_res32_tf.pkl').value['Gs'])
-    plain = stylegan.convert(state).params
+    state = dict(formats.read_weight_file(DATA / 'stylegan_res32_tf.pkl').value['Gs'])
+    plain = stylegan.convert_stylegan(state).params
     state['static_kwargs'] = state['static_kwargs'] | {'synthesis': {'fused_scale': True}}
-    fused = stylegan.convert(state).params
+    fused = stylegan.convert_stylegan(state).params
     for l in range(2, 9):
         flip = -1 if l % 2 else 1
         np.testing.assert_array_equal(fused[f'layer{l}']['kernel'], plain[f'layer{l}']['kernel'][::flip, ::flip])
-    authors = dict(formats.read(DATA / 'stylegan_res32.pth').value)
+    authors = dict(formats.read_weight_file(DATA / 'stylegan_res32.pth').value)
     for l in (3, 5, 7):
         kernel = authors.pop(f'synthesis.layer{l - 1}.conv.weight')
         authors[f'synthesis.layer{l - 1}.weight'] = kernel.transpose(2, 3, 1, 0)
-    jax.tree.map(np.testing.assert_allclose, stylegan.convert(authors).params, fused)
+    jax.tree.map(np.testing.assert_allclose, stylegan.convert_stylegan(authors).params, fused)
 
 
 @pytest.mark.parametrize('kind', ['stylegan', 'stylegan2'])
@@ -118,13 +118,13 @@ def test_written_files_of_two_forms_are_one_network(tmp_path, kind):
     found = []
     for raw in (pickle_writer.tf_file(variables), other):
         (tmp_path / 'weights').write_bytes(raw)
-        found.append(find_network(formats.read(tmp_path / 'weights').value))
+        found.append(find_network(formats.read_weight_file(tmp_path / 'weights').value))
     assert found[0].configuration == found[1].configuration
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), found[0].params, found[1].params)
 
 
 def nvidia_state():
-    return dict(formats.read(DATA / 'stylegan2_ada_res32.pkl').value['G_ema'])
+    return dict(formats.read_weight_file(DATA / 'stylegan2_ada_res32.pkl').value['G_ema'])
 
 
 def test_class_conditional_network():
@@ -133,7 +133,7 @@ def test_class_conditional_network():
     first = state['mapping.fc0.weight']
     state['mapping.fc0.weight'] = np.concatenate([first, rng.standard_normal((32, 32), np.float32)], axis=1)
     state |= {'mapping.embed.weight': rng.standard_normal((32, 5), np.float32), 'mapping.embed.bias': np.zeros(32, 'f')}
-    found = stylegan2.convert(state)
+    found = stylegan2.convert_stylegan2(state)
     assert (found.configuration['num_classes'], found.configuration['latent_dim']) == (5, 24)
     generator = BUILDERS['stylegan2'](**found.configuration)
     z = rng.standard_normal((1, 24)).astype(np.float32)
@@ -143,7 +143,7 @@ def test_class_conditional_network():
 def test_clamped_network_without_noise():
     state = {name: value for name, value in nvidia_state().items() if 'noise' not in name}
     state['attributes'] = {'synthesis.b8.conv0': {'conv_clamp': 256}}
-    found = stylegan2.convert(state)
+    found = stylegan2.convert_stylegan2(state)
     assert found.configuration['clamp'] == 256.0
     assert all((found.params[f'layer{l}']['noise']['strength'] == 0).all() for l in range(1, 8))
 
@@ -163,7 +163,7 @@ def test_clamped_network_without_noise():
 def test_wrong_tensors_are_named(change, message):
     state = nvidia_state() | change
     with pytest.raises(ValueError, match=message):
-        stylegan2.convert({name: value for name, value in state.items() if value is not None})
+        stylegan2.convert_stylegan2({name: value for name, value in state.items() if value is not None})
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,6 @@ def test_wrong_tensors_are_named(change, message):
     ],
 )
 def test_wrong_variables_are_named(change, message):
-    state = dict(formats.read(DATA / 'stylegan_res32_tf.pkl').value['Gs']) | change
+    state = dict(formats.read_weight_file(DATA / 'stylegan_res32_tf.pkl').value['Gs']) | change
     with pytest.raises(ValueError, match=message):
-        stylegan.convert({name: value for name, value in state.items() if value is not None})
+        stylegan.convert_stylegan({name: value for name, value in state.items() if value is not None})

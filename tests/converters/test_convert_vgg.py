@@ -1,4 +1,4 @@
-"""VGG state dicts: which network they are, and that no weight is moved to a wrong place."""
+"""VGG state dicts: configuration, position of every weight, and errors."""
 
 import foreign_states
 import numpy as np
@@ -9,7 +9,7 @@ from converters import vgg
 
 def test_vgg16():
     state = foreign_states.vgg()
-    network = vgg.convert(state)
+    network = vgg.convert_vgg(state)
     assert network.configuration == {
         'depths': [2, 2, 3, 3, 3],
         'channels': [4, 8, 16, 32, 32],
@@ -24,27 +24,27 @@ def test_vgg16():
 
 def test_vgg19():
     state = foreign_states.vgg(foreign_states.VGG19)
-    network = vgg.convert(state)
+    network = vgg.convert_vgg(state)
     assert network.configuration['depths'] == [2, 2, 4, 4, 4]
     np.testing.assert_array_equal(network.params['conv5_4']['bias'], state['features.34.bias'])
 
 
 def test_a_truncated_network_has_the_convolutions_that_are_there():
     state = foreign_states.vgg(foreign_states.VGG16[:8])
-    network = vgg.convert({name: value for name, value in state.items() if name.startswith('features')})
+    network = vgg.convert_vgg({name: value for name, value in state.items() if name.startswith('features')})
     assert network.configuration['depths'] == [2, 2, 2] and network.configuration['channels'] == [4, 8, 16]
 
 
 def test_preprocessing_is_imagenet_normalisation():
     rgb = np.random.default_rng(0).random((5, 3), np.float32)
-    layer = vgg.convert(foreign_states.vgg()).params['input']
+    layer = vgg.convert_vgg(foreign_states.vgg()).params['input']
     expected = (rgb - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(rgb @ layer['kernel'] + layer['bias'], expected, rtol=0, atol=1e-6)
 
 
 def test_normalised_vgg19():
     state = foreign_states.normalised_vgg()
-    network = vgg.convert(state)
+    network = vgg.convert_vgg(state)
     assert network.configuration == {
         'depths': [2, 2, 1],
         'channels': [4, 8, 16],
@@ -78,11 +78,11 @@ def changed(name, value):
     ],
 )
 def test_other_networks_are_refused(state, message):
-    assert vgg.recognise(state)
+    assert vgg.recognise_vgg(state)
     with pytest.raises(ValueError, match=message):
-        vgg.convert(state)
+        vgg.convert_vgg(state)
 
 
 def test_the_decoder_of_the_normalised_vgg_is_not_recognised():
-    assert not vgg.recognise({'1.weight': np.ones((128, 256, 3, 3)), '1.bias': np.ones(128)})
-    assert not vgg.recognise({'0.weight': np.ones((8, 8)), '2.weight': np.ones((8, 8))})
+    assert not vgg.recognise_vgg({'1.weight': np.ones((128, 256, 3, 3)), '1.bias': np.ones(128)})
+    assert not vgg.recognise_vgg({'0.weight': np.ones((8, 8)), '2.weight': np.ones((8, 8))})

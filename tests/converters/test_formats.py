@@ -1,4 +1,4 @@
-"""What a file is, by its content."""
+"""Detection of file formats by content."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_torch_files_by_any_name(tmp_path, name, kind):
     raw = (DATA / f'{name}.pth').read_bytes()
     path = tmp_path / 'weights.txt'
     path.write_bytes(raw)
-    content = formats.read(path)
+    content = formats.read_weight_file(path)
     assert content.format == kind and content.sha256 == hashlib.sha256(raw).hexdigest()
     assert isinstance(content.value['layer0.conv.weight'], np.ndarray)
 
@@ -53,15 +53,15 @@ def test_other_files_are_named(tmp_path, raw, message):
     path = tmp_path / 'weights.pth'
     path.write_bytes(raw)
     with pytest.raises(ValueError, match=message) as error:
-        formats.read(path)
+        formats.read_weight_file(path)
     assert '\n' not in str(error.value)
 
 
 def test_missing_files_and_directories(tmp_path):
     with pytest.raises(ValueError, match='no such file'):
-        formats.read(tmp_path / 'missing.pth')
+        formats.read_weight_file(tmp_path / 'missing.pth')
     with pytest.raises(ValueError, match='directory'):
-        formats.read(tmp_path)
+        formats.read_weight_file(tmp_path)
 
 
 def test_every_truncation_of_a_real_file_is_refused(tmp_path):
@@ -70,4 +70,4 @@ def test_every_truncation_of_a_real_file_is_refused(tmp_path):
         for length in range(len(raw)):
             path.write_bytes(raw[:length])
             with pytest.raises(ValueError):
-                formats.read(path)
+                formats.read_weight_file(path)

@@ -105,7 +105,7 @@ def module(**lies) -> bytes:
 def pggan(**changes) -> bytes:
     from converters import formats
 
-    state = dict(formats.read(DATA / 'pggan_res32_tf.pkl').value['Gs'])
+    state = dict(formats.read_weight_file(DATA / 'pggan_res32_tf.pkl').value['Gs'])
     state.pop('static_kwargs')
     return dumps(w.tf({name: np.asarray(value) for name, value in (state | changes).items()}))
 
@@ -229,7 +229,7 @@ def test_refused_in_a_sentence(name, tmp_path, monkeypatch):
 def test_the_name_is_told(name, tmp_path):
     (tmp_path / 'weights.pkl').write_bytes(HOSTILE[name])
     with pytest.raises(ValueError, match="asks for 'os.system', .* nothing of it was run"):
-        formats.read(tmp_path / 'weights.pkl')
+        formats.read_weight_file(tmp_path / 'weights.pkl')
 
 
 SMALL = {
@@ -244,7 +244,7 @@ def test_the_small_files_are_sound(tmp_path):
     expected = {'tensorflow': 'Gs', 'nvidia': 'G_ema'}
     for name, raw in SMALL.items():
         (tmp_path / 'weights').write_bytes(raw)
-        value = formats.read(tmp_path / 'weights').value
+        value = formats.read_weight_file(tmp_path / 'weights').value
         state = value[expected[name]] if name in expected else value
         np.testing.assert_array_equal(state['x'], A)
 
@@ -255,7 +255,7 @@ def test_cut_at_every_byte(name, tmp_path):
     for length in range(len(SMALL[name])):
         path.write_bytes(SMALL[name][:length])
         with pytest.raises(ValueError):
-            formats.read(path)
+            formats.read_weight_file(path)
 
 
 quick = settings(
@@ -280,7 +280,7 @@ PIECES = st.one_of(
 def reads_or_refuses(path, raw: bytes) -> None:
     path.write_bytes(raw)
     try:
-        formats.read(path)
+        formats.read_weight_file(path)
     except ValueError as error:
         assert '\n' not in str(error)
 
@@ -312,4 +312,4 @@ def test_lengths_that_lie(tmp_path):
             raw = b'\x80\x04' + opcode + struct.pack(layout, length) + b'abc.'
             (tmp_path / 'weights').write_bytes(raw)
             with pytest.raises(ValueError, match='truncated or damaged'):
-                formats.read(tmp_path / 'weights')
+                formats.read_weight_file(tmp_path / 'weights')

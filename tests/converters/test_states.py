@@ -9,14 +9,14 @@ W = np.ones((2, 3), np.float32)
 
 
 def test_networks_of_a_file():
-    assert list(states.networks({'a': W, 'epoch': 3})) == ['']
-    nested = states.networks({'epoch': 3, 'generator': {'a': W}, 'empty': {}, 'options': {'a': 1}})
+    assert list(states.find_states({'a': W, 'epoch': 3})) == ['']
+    nested = states.find_states({'epoch': 3, 'generator': {'a': W}, 'empty': {}, 'options': {'a': 1}})
     assert list(nested) == ['generator'] and nested['generator']['a'] is W
 
 
 def test_the_prefix_of_data_parallel_training_is_taken_off():
-    assert list(states.networks({'module.a': W, 'module.b': W})['']) == ['a', 'b']
-    assert list(states.networks({'module.a': W, 'b': W})['']) == ['module.a', 'b']
+    assert list(states.find_states({'module.a': W, 'module.b': W})['']) == ['a', 'b']
+    assert list(states.find_states({'module.a': W, 'b': W})['']) == ['module.a', 'b']
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_the_prefix_of_data_parallel_training_is_taken_off():
 )
 def test_content_without_networks(content, message):
     with pytest.raises(ValueError, match=message):
-        states.networks(content)
+        states.find_states(content)
 
 
 @pytest.mark.parametrize('dtype', ['f2', 'f8', '>f4', 'f4'])

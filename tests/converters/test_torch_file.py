@@ -13,7 +13,7 @@ from torch_writer import Bfloat16, Parameter, Raw, call, legacy_file, zip_file
 from converters import torch_file
 
 DATA = Path(__file__).parent.parent / 'data'
-FORMATS = {'zip': (zip_file, torch_file.read_zip), 'legacy': (legacy_file, torch_file.read_legacy)}
+FORMATS = {'zip': (zip_file, torch_file.read_torch_zip), 'legacy': (legacy_file, torch_file.read_torch_legacy)}
 
 
 @pytest.fixture(params=FORMATS)
@@ -99,7 +99,7 @@ def test_a_storage_used_too_often_is_refused():
     content = b'\x80\x02](' + once * 20 + b'e.'
     raw = torch_writer.archive({'data.pkl': content, 'data/0': writer.storages['0'][1]})
     with pytest.raises(ValueError, match='more than 4 times'):
-        torch_file.read_zip(memoryview(raw))
+        torch_file.read_torch_zip(memoryview(raw))
 
 
 def test_a_storage_described_in_two_ways_is_refused():
@@ -108,7 +108,7 @@ def test_a_storage_described_in_two_ways_is_refused():
     content = b'\x80\x02](' + once + once.replace(b'Float', b'Int') + b'e.'
     raw = torch_writer.archive({'data.pkl': content, 'data/0': bytes(16)})
     with pytest.raises(ValueError, match='two ways'):
-        torch_file.read_zip(memoryview(raw))
+        torch_file.read_torch_zip(memoryview(raw))
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_missing_storages_are_refused():
     writer = torch_writer.Pickle()
     raw = torch_writer.archive({'data.pkl': writer.dumps({'a': np.ones(4, 'f4')})})
     with pytest.raises(ValueError, match="'data/0' is missing"):
-        torch_file.read_zip(memoryview(raw))
+        torch_file.read_torch_zip(memoryview(raw))
 
 
 def test_unknown_byte_order_is_refused():
     raw = torch_writer.archive({'data.pkl': b'\x80\x02}.', 'byteorder': b'middle'})
     with pytest.raises(ValueError, match="byte order is 'middle'"):
-        torch_file.read_zip(memoryview(raw))
+        torch_file.read_torch_zip(memoryview(raw))
 
 
 def test_every_truncation_is_one_sentence(kind):
@@ -158,8 +158,8 @@ def test_every_truncation_is_one_sentence(kind):
 
 
 def test_real_files_of_both_formats_are_equal():
-    new = torch_file.read_zip(memoryview((DATA / 'pggan_res32.pth').read_bytes()))
-    old = torch_file.read_legacy(memoryview((DATA / 'pggan_res32_legacy.pth').read_bytes()))
+    new = torch_file.read_torch_zip(memoryview((DATA / 'pggan_res32.pth').read_bytes()))
+    old = torch_file.read_torch_legacy(memoryview((DATA / 'pggan_res32_legacy.pth').read_bytes()))
     assert list(new) == list(old) and len(new) == 25
     for name in new:
         np.testing.assert_array_equal(new[name], old[name])

@@ -1,4 +1,4 @@
-"""The pickle machine: what it reads, what it refuses, and that nothing runs."""
+"""The pickle machine: values that it reads, pickles that it refuses, and no execution."""
 
 import pickle
 import struct
@@ -11,7 +11,7 @@ from converters.unpickling import Function
 
 
 def load(stream, names=(), persistent=None):
-    return unpickling.load(memoryview(stream), 0, dict(names), persistent)
+    return unpickling.load_pickle(memoryview(stream), 0, dict(names), persistent)
 
 
 @pytest.mark.parametrize('protocol', [2, 3, 4, 5])

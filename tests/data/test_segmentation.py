@@ -37,7 +37,7 @@ def test_segmentations_of_the_demo(tmp_path):
     segmented = segmentation.read_segmentation(tmp_path / 'parts', ['0005', '0006'], (64, 64))
     assert segmented.classes == drawing.PARTS
     for number in (5, 6):
-        scene = landscape.sample_latents(np.random.default_rng([2, number]))
+        scene = landscape.sample_scene(np.random.default_rng([2, number]))
         np.testing.assert_array_equal(segmented.labels[number - 5], drawing.segment_scene(scene))
         with Image.open(tmp_path / 'images' / f'000{number}.png') as image:
             np.testing.assert_array_equal(image, drawing.draw_scene(scene))

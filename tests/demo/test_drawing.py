@@ -1,17 +1,17 @@
-"""Scenes as pixels: every part is visible, in its place, and truthfully told by the attributes."""
+"""Drawn scenes: every part is visible, in its place, and consistent with the attributes."""
 
 import numpy as np
 import pytest
 
 from mgan_jax.demo import drawing, landscape
 
-NOON_SUMMER = landscape.sample_latents(np.random.default_rng(3))._replace(
+NOON_SUMMER = landscape.sample_scene(np.random.default_rng(3))._replace(
     hour=0.5, season=0.5, shift_x=0.0, shift_y=0.0, lit=0
 )
 
 
 def _value(scene, name):
-    return landscape.attributes(scene)[landscape.ATTRIBUTES.index(name)]
+    return landscape.measure_attributes(scene)[landscape.ATTRIBUTES.index(name)]
 
 
 def _region(scene, rows, columns):
@@ -108,7 +108,7 @@ def test_a_size_too_small_to_draw_is_refused():
 # Segmentations
 
 
-# What changes these parts and nothing else, at noon in summer without a tower: another paint, or the part being there.
+# Changes of a scene that affect only one part, at noon in summer without a tower: {part: (fields before, after)}.
 OWN = {
     'walls': ({'wall_r': 0.4, 'wall_g': 0.4, 'wall_b': 0.4}, {'wall_r': 0.9, 'wall_g': 0.9, 'wall_b': 0.9}),
     'trees': ({'tree_left': 0, 'tree_right': 0}, {'tree_left': 1, 'tree_right': 1}),
@@ -135,7 +135,7 @@ def test_the_pixels_of_a_part_are_those_that_it_changes(part):
 
 @pytest.mark.parametrize('seed', range(4))
 def test_parts_are_there_when_the_scene_has_them(seed):
-    scene = landscape.sample_latents(np.random.default_rng(seed))
+    scene = landscape.sample_scene(np.random.default_rng(seed))
     found = {drawing.PARTS[number] for number in np.unique(drawing.segment_scene(scene))}
     assert {'sky', 'hills', 'ground', 'walls', 'windows', 'door', 'roof'} <= found
     assert ('tower' in found) == bool(scene.tower)

@@ -1,4 +1,4 @@
-"""The demo extractor's training, on a tiny network: it learns, it continues where it was, its preprocessing stays."""
+"""The training of the demo extractor, on a tiny network: loss, resumption and constant preprocessing."""
 
 import csv
 import functools
@@ -32,11 +32,11 @@ def _step():
 
 
 def _run(steps):
-    """Weights and losses of so many steps on one batch."""
+    """Weights and losses of `steps` steps on one batch."""
     state, step, key = extractor.init_extractor_state(seed=3), _step(), jax.random.key(0)
     batch = scenes.draw_batch(3, 0, extractor.BATCH, extractor.RESOLUTION)
     weights = np.ones(len(landscape.ATTRIBUTES), np.float32)
-    images, losses = gan.to_network(batch.images, extractor.RESOLUTION), []
+    images, losses = gan.prepare_images(batch.images, extractor.RESOLUTION), []
     for i in range(steps):
         state, loss = step(state, images, batch.attributes, weights, jax.random.fold_in(key, i))
         losses.append(float(loss))
@@ -44,7 +44,7 @@ def _run(steps):
 
 
 def _interrupt(monkeypatch, calls):
-    """The so many-th line of the log, which is written after a checkpoint, is never written."""
+    """Raises KeyboardInterrupt instead of writing line `calls` of the log, after a checkpoint."""
     write, left = extractor._write_log, iter(range(calls - 1, -1, -1))
 
     def write_or_stop(*arguments):
@@ -69,31 +69,31 @@ def test_steps_are_deterministic():
 
 def test_preprocessing_normalises_each_channel():
     images = scenes.draw_batch(3, 0, 40, 16).images
-    prepared = extractor.preprocessing(images)
+    prepared = extractor.fit_preprocessing(images)
     pixels = images.reshape(-1, 3) / np.float32(255) @ prepared['kernel'] + prepared['bias'][None]
     np.testing.assert_allclose(pixels.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(pixels.std(0), 1, atol=1e-4)
 
 
-def test_first_weights_activate_half_of_everything_and_tell_the_mean():
+def test_initial_weights_activate_half_of_everything_and_predict_the_mean():
     params = extractor.init_extractor_state(seed=3).params
     batch = scenes.draw_batch(3, 0, extractor.STANDARDISED, 16)
-    images = gan.to_network(batch.images, 16)
+    images = gan.prepare_images(batch.images, 16)
     for layer in extractor.build_demo_extractor().layers:
         active = np.asarray(extractor.build_demo_extractor().features(params, images, layer))
         assert 0.25 < (active > 0).mean() < 0.75 and 0.4 < np.square(active).mean() < 0.6, layer  # of N(0, 1): a half
     means = scenes.draw_batch(3, 0, extractor.MEASURED, 16).attributes.mean(0)
-    assert np.abs(extractor.tell(params, batch.images).mean(0) - means).max() < 0.1
+    assert np.abs(extractor.predict_attributes(params, batch.images).mean(0) - means).max() < 0.1
 
 
-def test_disturbed_images_are_near_and_depend_on_the_key():
-    images = gan.to_network(scenes.draw_batch(3, 0, 8, 16).images, 16)
-    one, same, other = (np.asarray(extractor.disturb(images, jax.random.key(seed))) for seed in (1, 1, 2))
+def test_augmented_images_are_near_and_depend_on_the_key():
+    images = gan.prepare_images(scenes.draw_batch(3, 0, 8, 16).images, 16)
+    one, same, other = (np.asarray(extractor.augment_images(images, jax.random.key(seed))) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert one.shape == images.shape and np.any(one != other)
     flat = np.full_like(images, 0.5)
     bound = 0.5 * extractor.CONTRAST + extractor.BRIGHTNESS + 5 * extractor.NOISE
-    assert 0 < np.abs(np.asarray(extractor.disturb(flat, jax.random.key(1))) - flat).max() < bound
+    assert 0 < np.abs(np.asarray(extractor.augment_images(flat, jax.random.key(1))) - flat).max() < bound
 
 
 def test_cross_entropy_is_least_at_the_truth_and_finite_at_the_ends():
@@ -103,9 +103,9 @@ def test_cross_entropy_is_least_at_the_truth_and_finite_at_the_ends():
     assert values[0] < values[1] < np.inf
 
 
-def test_importance_is_the_inverse_of_the_variance():
+def test_attribute_weights_are_the_inverse_of_the_variance():
     attributes = np.float32([[0, 0.4], [1, 0.6]])  # of variance 1 / 4 and 1 / 100
-    np.testing.assert_allclose(extractor.importance(attributes), [2 / 26, 50 / 26], rtol=1e-4)
+    np.testing.assert_allclose(extractor.weigh_attributes(attributes), [2 / 26, 50 / 26], rtol=1e-4)
 
 
 def test_scores_name_what_each_attribute_needs(monkeypatch):

@@ -11,7 +11,7 @@ from mgan_jax.demo import gan, scenes
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 SMALL, GROWN = gan.Stage(8, 800, 1e-2, decay=800), gan.Stage(16, 800, 1e-2)
-CONTEST = gan.Stage(8, 800, 1e-2, contest=True)
+ADVERSARIAL = gan.Stage(8, 800, 1e-2, adversarial=True)
 
 
 @pytest.fixture(autouse=True)
@@ -31,22 +31,22 @@ def _differences(a, b):
 
 def _batch(stage):
     batch = scenes.draw_batch(4, 0, gan.BATCH)
-    return batch.latents, gan.to_network(batch.images, stage.resolution)
+    return batch.latents, gan.prepare_images(batch.images, stage.resolution)
 
 
 @functools.cache
-def _after_a_contest(regularised):
-    before = gan.init_gan_state(CONTEST, jax.random.key(0), None)
+def _after_an_adversarial_step(regularised):
+    before = gan.init_gan_state(ADVERSARIAL, jax.random.key(0), None)
     before = jax.tree.map(np.asarray, before)  # the step takes its argument's memory
-    state, log = gan.make_gan_step(CONTEST, regularised)(jax.tree.map(jnp.array, before), *_batch(CONTEST))
+    state, log = gan.make_gan_step(ADVERSARIAL, regularised)(jax.tree.map(jnp.array, before), *_batch(ADVERSARIAL))
     return before, state, log
 
 
-def test_equalized_is_the_inverse_of_stored():
+def test_equalise_weights_is_the_inverse_of_unequalise_weights():
     params = gan.build_demo_generator(SMALL).init(jax.random.key(0))
-    again = gan.equalized(gan._stored(params))
+    again = gan.equalise_weights(gan._unequalise_weights(params))
     assert max(_differences(params, again)) < 1e-6
-    kernels = [leaf['kernel'] for name, leaf in gan._stored(params).items()]
+    kernels = [leaf['kernel'] for name, leaf in gan._unequalise_weights(params).items()]
     assert all(0.7 < float(kernel.std()) < 1.3 for kernel in kernels)  # ~ N(0, 1)
 
 
@@ -57,21 +57,21 @@ def test_a_grown_generator_keeps_the_average_and_renews_to_rgb():
     assert state.generator.keys() - previous.average.keys() == {'layer5', 'layer6'}
     for name in ('layer1', 'layer2', 'layer3', 'layer4'):
         _assert_equal(state.generator[name], previous.average[name])
-    fresh = gan._stored(gan.build_demo_generator(GROWN).init(jax.random.split(jax.random.key(1))[0]))
+    fresh = gan._unequalise_weights(gan.build_demo_generator(GROWN).init(jax.random.split(jax.random.key(1))[0]))
     for name in ('layer5', 'layer6', 'to_rgb'):
         _assert_equal(state.generator[name], fresh[name])
     _assert_equal(state.generator, state.average)
 
 
-def test_the_contest_keeps_the_whole_generator_and_brings_a_critic():
+def test_an_adversarial_stage_keeps_the_generator_and_adds_a_discriminator():
     previous = gan.init_gan_state(SMALL, jax.random.key(0), None)
-    assert previous.critic == {}
-    state = gan.init_gan_state(CONTEST, jax.random.key(1), previous)
+    assert previous.discriminator == {}
+    state = gan.init_gan_state(ADVERSARIAL, jax.random.key(1), previous)
     _assert_equal(state.generator, previous.average)
-    assert {'conv8', 'logit'} <= state.critic.keys()
+    assert {'conv8', 'logit'} <= state.discriminator.keys()
 
 
-def test_lesson_steps_lower_the_loss():
+def test_supervised_steps_lower_the_loss():
     state, step = gan.init_gan_state(SMALL, jax.random.key(0), None), gan.make_gan_step(SMALL, False)
     losses = []
     for _ in range(20):
@@ -80,35 +80,39 @@ def test_lesson_steps_lower_the_loss():
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
 
 
-def test_lesson_loss_counts_full_half_and_quarter_resolution():
+def test_supervised_loss_counts_full_half_and_quarter_resolution():
     drawn = jnp.zeros((2, 8, 8, 3))
-    np.testing.assert_allclose(gan.lesson_loss(drawn + 0.5, drawn), 1.5)
+    np.testing.assert_allclose(gan.supervised_loss(drawn + 0.5, drawn), 1.5)
     checkers = jnp.broadcast_to((-1.0) ** jnp.arange(8)[None, :, None, None], drawn.shape)  # averages to nothing
-    np.testing.assert_allclose(gan.lesson_loss(checkers, drawn), 1.0)
+    np.testing.assert_allclose(gan.supervised_loss(checkers, drawn), 1.0)
 
 
-def test_a_contest_step_moves_both_networks_and_the_average_a_little():
-    before, state, log = _after_a_contest(regularised=False)
-    assert min(_differences(before.critic, state.critic)) > 0
+def test_an_adversarial_step_moves_both_networks_and_the_average_a_little():
+    before, state, log = _after_an_adversarial_step(regularised=False)
+    assert min(_differences(before.discriminator, state.discriminator)) > 0
     assert min(_differences(before.generator, state.generator)) > 0
     moved = zip(
         _differences(before.average, state.average), _differences(before.generator, state.generator), strict=True
     )
-    np.testing.assert_allclose(*zip(*((a, (1 - CONTEST.memory) * g) for a, g in moved), strict=True), atol=1e-6)
+    np.testing.assert_allclose(
+        *zip(*((a, (1 - ADVERSARIAL.average_decay) * g) for a, g in moved), strict=True), atol=1e-6
+    )
     assert log.keys() == {'lesson', 'on_real', 'on_fake'} and all(np.isfinite(float(x)) for x in log.values())
 
 
-def test_regularisation_changes_the_gradient_of_the_critic():
-    _, plain, _ = _after_a_contest(regularised=False)
-    _, regularised, _ = _after_a_contest(regularised=True)
-    kernels = [state.critic_moments[0].nu['from_rgb']['kernel'] for state in (plain, regularised)]  # ~ its square
+def test_regularisation_changes_the_gradient_of_the_discriminator():
+    _, plain, _ = _after_an_adversarial_step(regularised=False)
+    _, regularised, _ = _after_an_adversarial_step(regularised=True)
+    kernels = [
+        state.discriminator_moments[0].nu['from_rgb']['kernel'] for state in (plain, regularised)
+    ]  # ~ its square
     assert float(jnp.abs(kernels[0] - kernels[1]).max()) > 0.01 * float(kernels[0].max())
 
 
-def test_to_network_averages_blocks_into_the_unit_range():
+def test_prepare_images_averages_blocks_into_the_unit_range():
     images = np.zeros((2, 64, 64, 3), np.uint8)
     images[1], images[0, :4] = 255, 255  # half of the first row of blocks
-    small = gan.to_network(images, 8)
+    small = gan.prepare_images(images, 8)
     assert small.shape == (2, 8, 8, 3) and small.dtype == np.float32
     np.testing.assert_allclose(small[1], 1)
     np.testing.assert_allclose(small[0, 0], 0, atol=1e-6)

@@ -7,7 +7,7 @@ from mgan_jax.demo import landscape
 
 def test_samples_stay_in_their_documented_ranges():
     for i in range(300):
-        scene = landscape.sample_latents(np.random.default_rng(i))
+        scene = landscape.sample_scene(np.random.default_rng(i))
         for name, (low, high) in landscape.RANGES.items():
             assert low <= getattr(scene, name) <= high, name
         assert all(getattr(scene, name) in (0, 1) for name in (*landscape.CHANCES, 'lit'))

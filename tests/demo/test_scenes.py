@@ -20,9 +20,9 @@ def test_a_scene_depends_on_its_number_only():
     _, tail_images, tail_targets = scenes.draw_batch(seed=5, start=4, count=2)
     np.testing.assert_array_equal(tail_images, images[4:])
     np.testing.assert_array_equal(tail_targets, targets[4:])
-    scene = landscape.sample_latents(np.random.default_rng([5, 3]))
+    scene = landscape.sample_scene(np.random.default_rng([5, 3]))
     np.testing.assert_array_equal(drawing.draw_scene(scene), images[3])
-    np.testing.assert_array_equal(landscape.attributes(scene), targets[3])
+    np.testing.assert_array_equal(landscape.measure_attributes(scene), targets[3])
     assert np.any(scenes.draw_batch(seed=6, start=0, count=1).images != images[:1])
     assert np.any(images[0] != images[1])
 

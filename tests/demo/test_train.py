@@ -1,4 +1,4 @@
-"""The demo GAN's training as a whole, on tiny stages: interrupted anywhere, it ends where it would have ended."""
+"""The whole training of the demo GAN, on tiny stages: an interrupted training ends with the same weights."""
 
 import csv
 
@@ -9,7 +9,7 @@ import pytest
 from mgan_jax.demo import gan, train
 
 pytestmark = pytest.mark.usefixtures('quick_compilation')
-STAGES = (gan.Stage(8, 32, 1e-2, decay=32), gan.Stage(8, 32, 5e-3, contest=True))
+STAGES = (gan.Stage(8, 32, 1e-2, decay=32), gan.Stage(8, 32, 5e-3, adversarial=True))
 
 
 @pytest.fixture(autouse=True)

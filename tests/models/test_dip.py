@@ -1,4 +1,4 @@
-"""The deep image prior: its layers against NumPy, its input, and that images have nothing to do with each other."""
+"""The deep image prior: its layers against NumPy, its input, and the independence of images."""
 
 import jax
 import jax.numpy as jnp
@@ -47,20 +47,20 @@ def test_only_a_jittered_input_changes_from_step_to_step(small):
 def test_steps_move_the_weights_and_count(small):
     prior, codes = small
     one = jax.tree.map(lambda leaf: leaf[0], codes)
-    optimizer = dip.network_optimizer(optax.sgd(0.5))
-    slopes = jax.tree.map(jnp.ones_like, one)
-    change, state = optimizer.update(slopes, optimizer.init(one), one)
+    optimizer = dip.deep_prior_optimizer(optax.sgd(0.5))
+    gradients = jax.tree.map(jnp.ones_like, one)
+    change, state = optimizer.update(gradients, optimizer.init(one), one)
     moved = optax.apply_updates(one, change)
     assert moved.seed == one.seed and moved.turn == 1
     for before, after in zip(jax.tree.leaves(one.weights), jax.tree.leaves(moved.weights), strict=True):
         np.testing.assert_allclose(after, before - 0.5, atol=1e-6)
 
 
-def test_the_weights_have_slopes_and_the_seed_has_none(small):
+def test_the_weights_have_gradients_and_the_seed_has_none(small):
     prior, codes = small
-    slope = jax.jit(jax.grad(lambda codes: jnp.sum(jnp.square(prior.image(codes)))))(codes)
-    assert not np.any(slope.seed) and not np.any(slope.turn)
-    kernels = [leaf for leaf in jax.tree.leaves(slope.weights) if leaf.ndim > 2]
+    gradient = jax.jit(jax.grad(lambda codes: jnp.sum(jnp.square(prior.image(codes)))))(codes)
+    assert not np.any(gradient.seed) and not np.any(gradient.turn)
+    kernels = [leaf for leaf in jax.tree.leaves(gradient.weights) if leaf.ndim > 2]
     assert len(kernels) == 6 and all(np.abs(leaf).max() > 0 for leaf in kernels)
 
 

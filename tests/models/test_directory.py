@@ -1,4 +1,4 @@
-"""Model directories: what is saved is what is loaded, and whatever is wrong is told in one sentence."""
+"""Model directories: saving and loading, and one error sentence for every damage."""
 
 import contextlib
 import gc

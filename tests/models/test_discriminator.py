@@ -53,7 +53,7 @@ def test_realness_against_the_definition():
 def test_halve_averages_blocks():
     x = images(2, 8)
     np.testing.assert_allclose(
-        discriminator.halve(jnp.asarray(x)), x.reshape(2, 4, 2, 4, 2, 3).mean(axis=(2, 4)), atol=1e-6
+        discriminator.halve_images(jnp.asarray(x)), x.reshape(2, 4, 2, 4, 2, 3).mean(axis=(2, 4)), atol=1e-6
     )
 
 

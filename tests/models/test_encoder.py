@@ -1,4 +1,4 @@
-"""The encoder's network: what it takes and tells, and whose it is."""
+"""The encoder: its inputs and outputs, model directories, and the checksum of its generator."""
 
 import jax
 import jax.numpy as jnp
@@ -34,12 +34,12 @@ def test_codes_of_w_are_measured_in_their_deviation():
     mean, deviation = jnp.arange(6.0), jnp.arange(6.0) / 5
     codes = told(params | {'mean': mean, 'deviation': deviation}, IMAGES)
     np.testing.assert_allclose(codes, mean[None] + deviation[None] * standard, rtol=1e-5, atol=1e-6)
-    slope = jax.grad(lambda params: jnp.sum(jnp.square(told(params, IMAGES))))(params)
-    assert not slope['mean'].any() and not slope['deviation'].any() and slope['kernel'].any()
+    gradient = jax.grad(lambda params: jnp.sum(jnp.square(told(params, IMAGES))))(params)
+    assert not gradient['mean'].any() and not gradient['deviation'].any() and gradient['kernel'].any()
 
 
 def test_images_are_seen_at_the_size_of_the_network():
-    """16 x 16 pixels of the same 2 x 2 blocks are 8 x 8 pixels, which is what one halving works on."""
+    """An image of 16x16 pixels made of 2x2 blocks is resized to 8x8 pixels, the size of a network with one halving."""
     large, params = network(channels=[4])
     small, _ = network(channels=[4], image_size=[8, 8])
     blocks = np.repeat(np.repeat(IMAGES[:, :8, :8], 2, axis=1), 2, axis=2)
@@ -49,7 +49,7 @@ def test_images_are_seen_at_the_size_of_the_network():
     assert wide(network()[1], IMAGES[:, :10]).shape == (3, 6)
 
 
-def test_the_convolution_for_training_tells_the_same():
+def test_trainable_conv_predicts_the_same():
     told, params = network()
     quick, _ = network(conv=trainable_conv)
     np.testing.assert_allclose(quick(params, IMAGES), told(params, IMAGES), rtol=1e-4, atol=1e-5)
@@ -63,7 +63,7 @@ def test_an_encoder_comes_back_from_a_model_directory(tmp_path):
     np.testing.assert_array_equal(loaded(weights, IMAGES), told(params, IMAGES))
 
 
-def test_a_checksum_knows_the_weights_and_not_what_is_made_of_them():
+def test_checksum_of_the_weights_but_not_of_their_type_or_transformed_kernels():
     _, params = toy.generator()
     known = encoder.weights_checksum(params)
     assert (

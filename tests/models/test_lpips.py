@@ -1,4 +1,4 @@
-"""The heads of LPIPS: the distance of given maps, features of length 1, slopes where there are no features."""
+"""The heads of LPIPS: the distance of given maps, features of length 1, gradients where there are no features."""
 
 import jax
 import jax.numpy as jnp
@@ -22,20 +22,22 @@ def test_distance_by_its_definition():
     network = lpips.build_lpips(**CONFIGURATION)
     heads = jax.tree.map(jnp.abs, draw_weights(network.init))
     x, y = maps(0), maps(1)
-    found = jax.jit(network.distance)(heads, jax.tree.map(lpips.unit_length, x), jax.tree.map(lpips.unit_length, y))
+    found = jax.jit(network.distance)(
+        heads, jax.tree.map(lpips.normalise_features, x), jax.tree.map(lpips.normalise_features, y)
+    )
     np.testing.assert_allclose(found, reference(x, y, [heads['first'], heads['second']]), rtol=1e-5)
 
 
 def test_unit_features_have_length_one_or_are_zero():
     x = np.concatenate([maps(0)[0].reshape(-1, 3), np.zeros((1, 3)), np.full((1, 3), 1e-6)]).astype(np.float32)
-    length = np.sqrt(np.square(lpips.unit_length(jnp.asarray(x))).sum(axis=-1))
+    length = np.sqrt(np.square(lpips.normalise_features(jnp.asarray(x))).sum(axis=-1))
     np.testing.assert_allclose(length, np.where(x.any(axis=-1), 1, 0), rtol=2e-4)
 
 
 @pytest.mark.parametrize('size', [0, 1e-25, 1e-12, 1.0])
-def test_slopes_are_finite(size):
+def test_gradients_are_finite(size):
     x = jnp.full((1, 1, 1, 3), size, jnp.float32)
-    assert np.isfinite(jax.grad(lambda x: jnp.sum(jnp.square(lpips.unit_length(x) - 0.5)))(x)).all()
+    assert np.isfinite(jax.grad(lambda x: jnp.sum(jnp.square(lpips.normalise_features(x) - 0.5)))(x)).all()
 
 
 def test_heads_come_back_from_a_model_directory(tmp_path):

@@ -52,17 +52,17 @@ def test_the_normalisation_of_the_extractors_is_that_of_lpips():
     np.testing.assert_allclose((x + 1) / 2 @ layer['kernel'] + layer['bias'], (x - shift) / scale, atol=1e-6)
 
 
-def test_equal_images_have_no_distance_and_no_slope(given):
+def test_equal_images_have_no_distance_and_no_gradient(given):
     """To rounding, since the two passes of one program may be computed in other orders."""
     distance, weights = perceptual.lpips_distance(*given[:2]), given[2]
     x = jnp.asarray(draw(2, 32, 32, 3))
-    value, slope = jax.jit(jax.value_and_grad(lambda x, y: jnp.sum(distance(weights, x, y))))(x, x)
+    value, gradient = jax.jit(jax.value_and_grad(lambda x, y: jnp.sum(distance(weights, x, y))))(x, x)
     assert 0 <= value < 1e-12
-    np.testing.assert_allclose(slope, 0, atol=1e-6)
+    np.testing.assert_allclose(gradient, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize('both', [True, False])
-def test_slopes_are_finite_where_no_feature_is_active(given, both):
+def test_gradients_are_finite_where_no_feature_is_active(given, both):
     """All features of the last stage are 0, in both images or in one."""
     extractor, heads, (params, ws), _ = given
     distance = perceptual.lpips_distance(extractor, heads)
@@ -70,8 +70,8 @@ def test_slopes_are_finite_where_no_feature_is_active(given, both):
     dead = params | {last: params[last] | {'bias': params[last]['bias'] - 1e3}}
     target = distance.describe((dead if both else params, ws), jnp.asarray(draw(1, 32, 32, 3, seed=1)))
     assert (target[-1] == 0).all() == both
-    slope = jax.grad(lambda x: jnp.sum(distance.compare((dead, ws), distance.describe((dead, ws), x), target)))
-    found = jax.jit(slope)(jnp.asarray(draw(1, 32, 32, 3)))
+    gradient = jax.grad(lambda x: jnp.sum(distance.compare((dead, ws), distance.describe((dead, ws), x), target)))
+    found = jax.jit(gradient)(jnp.asarray(draw(1, 32, 32, 3)))
     assert np.isfinite(found).all() and found.any()
 
 

@@ -113,7 +113,7 @@ def test_pixel_norm_and_leaky_relu():
     assert np.isfinite(pggan.pixel_norm(jnp.zeros((1, 4)))).all()
 
 
-def test_slopes_of_pixel_norm_and_leaky_relu():
+def test_gradients_of_pixel_norm_and_leaky_relu():
     x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
     plain = lambda x: x / jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-8)  # noqa: E731
     for scale in (1, 1e-4, 0):
@@ -121,8 +121,8 @@ def test_slopes_of_pixel_norm_and_leaky_relu():
             jax.vjp(f, jnp.asarray(scale * x))[1](jnp.asarray(x[::-1]))[0] for f in (pggan.pixel_norm, plain)
         )
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 / max(scale, 1e-4))
-    slopes = jax.vmap(jax.grad(pggan.leaky_relu))(jnp.asarray([-2.0, 0.0, 2.0]))
-    np.testing.assert_allclose(slopes, [0.2, 0.2, 1])  # at 0 that of PyTorch
+    gradients = jax.vmap(jax.grad(pggan.leaky_relu))(jnp.asarray([-2.0, 0.0, 2.0]))
+    np.testing.assert_allclose(gradients, [0.2, 0.2, 1])  # at 0 that of PyTorch
 
 
 @pytest.mark.parametrize('layer', [-1, 0, 7])

@@ -1,4 +1,4 @@
-"""What computes in which type."""
+"""Number types of weights, activations and results."""
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ def test_cast_changes_floating_arrays_only():
 def test_float32_is_left_alone():
     x = jnp.ones(3)
     assert models.cast({'x': x}, jnp.float32)['x'] is x
-    assert precision.like({'w': x}, x) is x
+    assert precision.cast_like({'w': x}, x) is x
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_float32_is_left_alone():
     ],
 )
 def test_like_is_the_type_of_the_weights(weights, expected):
-    assert precision.like(weights, jnp.ones(2)).dtype == expected
+    assert precision.cast_like(weights, jnp.ones(2)).dtype == expected
 
 
 def test_in_float32():
-    """A sum of 4096 ones and small numbers that bfloat16 would lose."""
+    """The sum of 4096 numbers whose last bits bfloat16 would lose."""
     x = jnp.full((4096,), 1.0078125, HALF)
     seen = []
 
@@ -101,15 +101,15 @@ def test_extractors(extractor):
 
 
 @pytest.mark.parametrize('remat', [False, True])
-def test_slopes_of_half_precision_under_jit(remat):
-    """One layer of this size is enough for XLA on a CPU to compare rounded numbers with unrounded ones: with a maximum in
-    the place of `leaky_relu` nearly the whole slope is lost."""
+def test_gradients_of_half_precision_under_jit(remat):
+    """At this size XLA:CPU compares rounded numbers with unrounded ones: with a maximum instead of `leaky_relu`, nearly the
+    whole gradient would be lost."""
     generator, cut = pggan.build_pggan(64, 6, 1536, 24, remat=remat), 9
     params = draw_weights(generator.init)
     features = generator.features(params, jax.random.normal(jax.random.key(1), (2, 6)), cut)
 
     @jax.jit
-    def slope(params, features):
+    def gradient(params, features):
         return jax.grad(lambda f: jnp.sum(jnp.square(generator.image(params, f, cut).astype(jnp.float32))))(features)
 
-    assert_near(slope(models.cast(params, HALF), features), slope(params, features), share=0.1)
+    assert_near(gradient(models.cast(params, HALF), features), gradient(params, features), share=0.1)

@@ -1,4 +1,4 @@
-"""Rematerialised networks: the same weights, values and slopes, in less memory."""
+"""Rematerialised networks have the same weights, values and gradients, and need less memory."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float
 
 
 def both(builder, **sizes):
-    """(plain, rematerialised, weights), which must be called alike."""
+    """(plain, rematerialised, weights). Both networks have weights of the same names and shapes."""
     plain, remat = builder(**sizes), builder(**sizes, remat=True)
     shapes = [jax.tree.map(lambda x: x.shape, jax.eval_shape(n.init, jax.random.key(0))) for n in (plain, remat)]
     assert shapes[0] == shapes[1]
@@ -24,7 +24,7 @@ def both(builder, **sizes):
 
 
 def assert_same(plain, remat, *arguments):
-    """Values and the slopes of all arguments, of functions whose results may be several arrays."""
+    """Compares values and the gradients of all arguments, of functions that return one or several arrays."""
 
     def total(function):
         def value(*arguments):
@@ -82,17 +82,17 @@ def test_the_compiler_plans_less_memory():
     for generator in both(pggan.build_pggan, resolution=64, latent_dim=16, fmaps_base=1024, fmaps_max=64)[:2]:
         params = jax.eval_shape(generator.init, jax.random.key(0))
         features = jax.ShapeDtypeStruct((4, 4, 4, 64), jnp.float32)
-        slope = jax.grad(lambda f, p, g=generator: jnp.sum(g.image(p, f, 2) ** 2))
-        planned.append(jax.jit(slope).lower(features, params).compile().memory_analysis().temp_size_in_bytes)
+        gradient = jax.grad(lambda f, p, g=generator: jnp.sum(g.image(p, f, 2) ** 2))
+        planned.append(jax.jit(gradient).lower(features, params).compile().memory_analysis().temp_size_in_bytes)
     assert planned[1] < 0.65 * planned[0]
 
 
-def test_a_slope_that_is_no_number_stays_with_its_image():
-    """What makes the arrays wait is not allowed to carry NaN from one image to another."""
-    function = remat.rematerialised(lambda weight, x: jnp.sin(x) * weight)
+def test_a_nan_gradient_stays_with_its_image():
+    """The dependence of the arrays on the gradient carries no NaN from one image to another."""
+    function = remat.rematerialise(lambda weight, x: jnp.sin(x) * weight)
     x = jnp.arange(6.0).reshape(2, 3)
-    slope = jnp.asarray([[jnp.nan, 1, 1], [1, 1, 1]])
+    gradient = jnp.asarray([[jnp.nan, 1, 1], [1, 1, 1]])
     _, pull = jax.vjp(lambda x: function(2.0, x), x)
-    found = pull(slope)[0]
+    found = pull(gradient)[0]
     assert np.isnan(found[0]).any()
     np.testing.assert_allclose(found[1], 2 * np.cos(x[1]), rtol=1e-6)

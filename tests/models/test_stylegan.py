@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mgan_jax.models import stylegan, stylegan2
-from mgan_jax.models.styles import truncate
+from mgan_jax.models.styles import truncate_styles
 from tests import toy
 
 SIZES = {'resolution': 16, 'latent_dim': 6, 'style_dim': 8, 'fmaps_base': 128, 'fmaps_max': 12, 'mapping_layers': 2}
@@ -78,7 +78,7 @@ def test_truncate_is_the_equation():
     average = np.array([1, 0, -1, 2], np.float32)
     expected = styles.copy()
     expected[:, :2] = average + (styles[:, :2] - average) * 0.25
-    np.testing.assert_allclose(truncate(jnp.asarray(styles), jnp.asarray(average), 0.25, 2), expected)
+    np.testing.assert_allclose(truncate_styles(jnp.asarray(styles), jnp.asarray(average), 0.25, 2), expected)
 
 
 def test_noise(network):

@@ -233,7 +233,9 @@ def test_refused(folder, earlier, capsys, fields, message):
 @pytest.mark.parametrize('changes', [{'space': 'w'}, {'label': 1}])
 def test_codes_of_another_space_are_refused(folder, tmp_path, capsys, changes):
     save_encoder(tmp_path / 'encoder', models.load(folder / 'generator')[1], **changes)
-    assert 'predicts codes of the space' in refused(capsys, run(folder, tmp_path / 'out', init_from=tmp_path / 'encoder'))
+    assert 'predicts codes of the space' in refused(
+        capsys, run(folder, tmp_path / 'out', init_from=tmp_path / 'encoder')
+    )
 
 
 def test_a_folder_that_no_run_has_written_is_refused(folder, tmp_path, capsys):

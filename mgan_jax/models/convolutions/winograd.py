@@ -1,33 +1,30 @@
-"""Convolutions with fewer multiplications (Winograd 1980; Lavin and Gray 2015, arXiv 1509.09308), channels last ([B H W C]).
+"""Winograd convolutions (Winograd 1980; Lavin and Gray 2015, arXiv 1509.09308), channels last ([B H W C]).
 
-A 3x3 convolution multiplies 9 numbers for an output pixel; on tiles of 4x4 pixels that are transformed first, 2.25 are enough:
+A direct 3x3 convolution needs 9 multiplications per output pixel. On transformed tiles of 4x4 output pixels, 2.25 are
+enough:
 
     y = A^T [ (G k G^T) (.) (B^T x B) ] A        x: a tile of 6x6 pixels, k: the kernel, y: 4x4 pixels
 
-and (.) is one matrix product over the channels for each of the 36 places, which is what processors are best at. The transformed
-kernel is 4 times as large, so it is made once, by `transform_kernel`, and then passed as an argument. Nearest x2 upsampling and
-a convolution need 25 products for 2x2 pixels of the small image: 6.25 for a pixel instead of 36.
+(.) is one matrix product over the channels for each of the 36 positions. The transformed kernel G k G^T has 4 times the
+size of k. `transform_kernel` computes it once; the convolutions take it as an argument. Nearest x2 upsampling and a 3x3
+convolution together need 25 multiplications per 2x2 input pixels: 6.25 per input pixel instead of 36.
 
-The slope with respect to the image is computed in the same way from the same transformed kernel; there is none with respect
-to the kernel, which is a constant of an inversion. Float32 rounding (rms) is 6 to 8 times that of
-the plain convolution, with upsampling 1 to 2 times.
+The gradient with respect to the image uses the same transformed kernel. The gradient with respect to the kernel is
+None: the weights are constant during an inversion. The float32 rounding error (rms) is 6 to 8 times that of the plain
+convolution, with upsampling 1 to 2 times.
 """
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax import Array, lax
 
-from mgan_jax.models.convolutions.phases import upsample_conv
-
 Matrix = Sequence[Sequence[float]]
-_LEAST_CHANNELS = {False: 96, True: 128}  # by whether a layer upsamples
 
-# The convolution, by its values at 0, 1, -1, 2, -2 and infinity.
+# The convolution, interpolated at the points 0, 1, -1, 2, -2 and infinity.
 _G: Matrix = (
     (1 / 4, 0, 0),
     (-1 / 6,) * 3,
@@ -45,9 +42,9 @@ _B: Matrix = (
     (0, 4, 0, -5, 0, 1),
 )
 _A: Matrix = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
-# Its slope is a convolution with the flipped kernel, whose value at 1/p is that of the kernel at p, but for a factor: so it
-# is computed by the values at infinity, 1, -1, 1/2, -1/2 and 0.
-_SLOPE_B: Matrix = (
+# Its gradient is a convolution with the flipped kernel. The flipped kernel at 1/p equals the kernel at p up to a factor,
+# so the gradient is interpolated at infinity, 1, -1, 1/2, -1/2 and 0.
+_GRADIENT_B: Matrix = (
     (0, 1, 0, -5, 0, 4),
     (0, 1, 1, -4, -4, 0),
     (0, -1, 1, 4, -4, 0),
@@ -55,55 +52,43 @@ _SLOPE_B: Matrix = (
     (0, -1, 2, 1, -2, 0),
     (1, 0, -5, 0, 4, 0),
 )
-_SLOPE_A: Matrix = ((0, 1, 1, 8, 8, 1), (0, 1, -1, 4, -4, 0), (0, 1, 1, 2, 2, 0), (1, 1, -1, 1, -1, 0))
+_GRADIENT_A: Matrix = ((0, 1, 1, 8, 8, 1), (0, 1, -1, 4, -4, 0), (0, 1, 1, 2, 2, 0), (1, 1, -1, 1, -1, 0))
 
-# Upsampling: of three small pixels x and the taps a, b, c of a kernel, the pixels of the large image around the middle one
-# and left of the last one, a x0 + (b + c) x1, (a + b) x1 + c x2 and so on, are sums of five products.
+# Upsampling: three input pixels x0, x1, x2 and the taps a, b, c of a kernel give four output pixels, such as
+# a x0 + (b + c) x1 and (a + b) x1 + c x2. The four are sums of five products.
 _UP_G: Matrix = ((1, 0, 0), (1, 1, 0), (1, 1, 1), (0, 1, 1), (0, 0, 1))
 _UP_B: Matrix = ((1, -1, 0), (1, -1, 0), (0, 1, 0), (0, -1, 1), (0, -1, 1))
 _UP_A: Matrix = ((0, 1, 1, 0, 0), (1, 0, 1, 0, 0), (0, 0, 1, 0, 1), (0, 0, 1, 1, 0))
-_UP_SLOPE_B: Matrix = (
+_UP_GRADIENT_B: Matrix = (
     (0, 0, 0, -1, 0, 1),
     (0, 0, -1, 0, 1, 0),
     (0, 0, 1, 1, 0, 0),
     (0, 1, 0, -1, 0, 0),
     (1, 0, -1, 0, 0, 0),
 )
-_UP_SLOPE_A: Matrix = ((0, 0, 1, 1, 1), (1, 1, 1, 0, 0))
+_UP_GRADIENT_A: Matrix = ((0, 0, 1, 1, 1), (1, 1, 1, 0, 0))
 
 
 def transform_kernel(kernel: Array, upsample: bool) -> Array:
-    """G k G^T: [3 3 C_in C_out] -> [6 6 C_in C_out] for `winograd_conv`, or [5 5 C_in C_out] for `winograd_upsample_conv`."""
-    return _on_both_axes(_UP_G if upsample else _G, kernel)
+    """G k G^T: [3 3 C_in C_out] -> [6 6 C_in C_out] for `winograd_conv`, [5 5 C_in C_out] for `winograd_upsample_conv`.
 
-
-def with_transformed_kernels(params: dict, layers: Mapping[str, bool]) -> dict:
-    """The weights of a network with transformed kernels beside the plain ones, in the layers where that is quicker on CPUs.
-
-    layers: names of 3x3 convolutions that make at least 8x8 pixels, and whether they upsample. Few channels, as fewer pixels,
-    leave too little to multiply for what the transforms cost. params: NumPy's arrays or JAX's, and so is what comes back.
+    Takes and returns NumPy or JAX arrays.
     """
-
-    def beside(layer: dict, upsample: bool) -> dict:
-        c_in, c_out = layer['kernel'].shape[2:]
-        pays = c_in * c_out >= _LEAST_CHANNELS[upsample] ** 2
-        return layer | {'transformed': transform_kernel(layer['kernel'], upsample)} if pays else layer
-
-    return params | {name: beside(params[name], upsample) for name, upsample in layers.items()}
+    return _on_both_axes(_UP_G if upsample else _G, kernel)
 
 
 @jax.custom_vjp
 def winograd_conv(x: Array, transformed: Array) -> Array:
-    """3x3 convolution with zeros around: [B H W C_in], [6 6 C_in C_out] -> [B H W C_out]."""
+    """3x3 convolution with zero padding: [B H W C_in], transformed kernel [6 6 C_in C_out] -> [B H W C_out]."""
     return _same(x, transformed, _B, _A)
 
 
-def _conv_forward(x: Array, transformed: Array):
+def _conv_forward(x: Array, transformed: Array) -> tuple[Array, Array]:
     return winograd_conv(x, transformed), transformed
 
 
-def _conv_backward(transformed: Array, slope: Array):
-    return _same(slope, transformed.swapaxes(2, 3), _SLOPE_B, _SLOPE_A), None
+def _conv_backward(transformed: Array, gradient: Array) -> tuple[Array, None]:
+    return _same(gradient, transformed.swapaxes(2, 3), _GRADIENT_B, _GRADIENT_A), None
 
 
 winograd_conv.defvjp(_conv_forward, _conv_backward)
@@ -111,39 +96,25 @@ winograd_conv.defvjp(_conv_forward, _conv_backward)
 
 @jax.custom_vjp
 def winograd_upsample_conv(x: Array, transformed: Array) -> Array:
-    """Nearest x2 upsampling, then a 3x3 convolution: [B H W C_in], [5 5 C_in C_out] -> [B 2H 2W C_out]."""
+    """Nearest x2 upsampling, then a 3x3 convolution: [B H W C_in], kernel [5 5 C_in C_out] -> [B 2H 2W C_out]."""
     _, h, w, _ = x.shape
     tiles = h // 2 + 1, w // 2 + 1
     padded = _padded(x, 1, 2 * tiles[0] + 1, 2 * tiles[1] + 1)
     return _tiled(padded, transformed, _UP_B, _UP_A, 2, tiles)[:, 1 : 2 * h + 1, 1 : 2 * w + 1]
 
 
-def _upsample_forward(x: Array, transformed: Array):
+def _upsample_forward(x: Array, transformed: Array) -> tuple[Array, Array]:
     return winograd_upsample_conv(x, transformed), transformed
 
 
-def _upsample_backward(transformed: Array, slope: Array):
-    h, w = slope.shape[1] // 2, slope.shape[2] // 2
+def _upsample_backward(transformed: Array, gradient: Array) -> tuple[Array, None]:
+    h, w = gradient.shape[1] // 2, gradient.shape[2] // 2
     tiles = -(-h // 2), -(-w // 2)
-    padded = _padded(slope, 1, 4 * tiles[0] + 2, 4 * tiles[1] + 2)
-    return _tiled(padded, transformed.swapaxes(2, 3), _UP_SLOPE_B, _UP_SLOPE_A, 4, tiles)[:, :h, :w], None
+    padded = _padded(gradient, 1, 4 * tiles[0] + 2, 4 * tiles[1] + 2)
+    return _tiled(padded, transformed.swapaxes(2, 3), _UP_GRADIENT_B, _UP_GRADIENT_A, 4, tiles)[:, :h, :w], None
 
 
 winograd_upsample_conv.defvjp(_upsample_forward, _upsample_backward)
-
-
-def layer_conv(
-    layer: nn.Module, x: Array, kernel: Array, conv: Callable, upsample: bool = False, padding: str = 'SAME'
-) -> Array:
-    """The 3x3 convolution of a layer, after nearest x2 upsampling or not: by its transformed kernel where its weights have
-    one (see `winograd.with_transformed_kernels`), else by the plain kernel and `conv`. padding: of the convolution without upsampling."""
-    transformed: Array | None = layer.get_variable('params', 'transformed')
-    if transformed is None:
-        return upsample_conv(x, kernel, conv) if upsample else conv(x, kernel, padding)
-    if upsample:
-        return winograd_upsample_conv(x, transformed)
-    same = winograd_conv(x, transformed)
-    return same if padding == 'SAME' else same[:, 1:-1, 1:-1]
 
 
 def _same(x: Array, transformed: Array, b: Matrix, a: Matrix) -> Array:
@@ -154,7 +125,7 @@ def _same(x: Array, transformed: Array, b: Matrix, a: Matrix) -> Array:
 
 
 def _tiled(x: Array, transformed: Array, b: Matrix, a: Matrix, step: int, tiles: tuple[int, int]) -> Array:
-    """A^T [transformed (.) (B^T x B)] A for all tiles, which begin every `step` pixels of x, side by side."""
+    """A^T [transformed (.) (B^T x B)] A for all tiles. They start every `step` pixels of x; outputs are adjacent."""
     down, along = tiles
     rows = _combine(b, _taps(x, 1, step, down, len(b[0])))  # [6 B down W C]
     places = _combine(b, _taps(rows, 3, step, along, len(b[0])))  # [6 6 B down along C]
@@ -165,21 +136,22 @@ def _tiled(x: Array, transformed: Array, b: Matrix, a: Matrix, step: int, tiles:
 
 
 def _taps(x: Array, axis: int, step: int, count: int, size: int) -> list[Array]:
-    """The pixels 0, 1, .. size - 1 of every tile."""
+    """Pixel i of every tile along an axis, for i = 0 .. size - 1."""
     return [lax.slice_in_dim(x, i, i + (count - 1) * step + 1, step, axis) for i in range(size)]
 
 
 def _on_both_axes(matrix: Matrix, x: Array) -> Array:
-    """M x M^T: [n n ...] -> [m m ...] with the two axes exchanged: (row, column) becomes (column, row)."""
+    """(M x M^T)^T: [n n ...] -> [m m ...], with the first two axes exchanged."""
     rows = _combine(matrix, list(x))  # [m n ...]
     return _combine(matrix, list(rows.swapaxes(0, 1)))
 
 
 def _combine(matrix: Matrix, parts: Sequence[Array]) -> Array:
-    """Matrix times a column of arrays, without the zeros."""
+    """Matrix times a column vector of arrays, without the products with 0."""
     products = ([_times(c, part) for c, part in zip(row, parts, strict=True) if c] for row in matrix)
-    stack = parts[0].__array_namespace__().stack  # NumPy's for NumPy arrays: kernels are transformed without compiling
-    return stack([functools.reduce(operator.add, row) for row in products])
+    stack = parts[0].__array_namespace__().stack  # NumPy arrays stay NumPy arrays: kernels need no compilation
+    combined: Array = stack([functools.reduce(operator.add, row) for row in products])
+    return combined
 
 
 def _times(factor: float, x: Array) -> Array:
@@ -187,6 +159,6 @@ def _times(factor: float, x: Array) -> Array:
 
 
 def _padded(x: Array, before: int, rows: int, columns: int) -> Array:
-    """Zeros around, `before` above and to the left, so that [rows columns] pixels are there."""
+    """Pads with zeros, `before` of them at the top and left, to [B rows columns C]."""
     sizes = [(before, rows - before - x.shape[1]), (before, columns - before - x.shape[2])]
     return jnp.pad(x, [(0, 0), *sizes, (0, 0)])
