@@ -26,7 +26,7 @@ class Store(NamedTuple):
         text: the place, as the user wrote it.
         own: name of the folder that belongs to this process.
         work: local folder for unfinished files.
-        log: local folder for the log. It is kept as `own`; a remote place receives it at the end.
+        log: local folder for the log. In a local place it is `own`; a remote place receives its files at the end.
         read: read(name) -> the content of a file, or None if it does not exist.
         exists: exists(name) -> whether a file or folder exists.
         names: names(folder) -> sorted names in a folder; [] if it does not exist.
