@@ -4,7 +4,7 @@ import csv
 import functools
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -78,9 +78,14 @@ def make_roles(analysis: Analysis, rows: RunRows, store: Store) -> Files:
     settings, run = analysis.settings, runs.make_roles_run(analysis.settings)
     job = experiment.prepare_run(settings, run)
     segmentation = experiment.read_labels(analysis, job.generator.image_size)
-    threshold = settings.roles.threshold
-    place = {'layer': job.settings.prior.layer, 'space': job.settings.prior.space, 'threshold': threshold}
-    render = jax.jit(lambda params, codes: code_roles.code_differences(job.generator, params, codes, **place))
+    prior, threshold = job.settings.prior, settings.roles.threshold
+
+    @jax.jit
+    def render(params: Any, codes: Any) -> Any:
+        return code_roles.code_differences(
+            job.generator, params, codes, layer=prior.layer, space=prior.space, threshold=threshold
+        )
+
     failed = {row['image'] for row in rows[run] if 'failed' in row}
     files: Files = {}
     table: list[dict] = []
