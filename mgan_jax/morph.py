@@ -1,58 +1,73 @@
-"""`python -m mgan_jax.morph RESULT_A RESULT_B OUT [--frames=13] [--mix=LAYER]` goes from one finished result to another.
+"""Morphs from one finished result to another, or mixes their styles.
 
-A result is the folder of an image in a run's folder, whose config.json tells the generator. OUT, a new folder, gets a strip,
-an animation and the last frame. With --mix, the way ends where styles of the layers 1 to LAYER are still A's and the
-later ones B's (StyleGAN and StyleGAN2).
+    python -m mgan_jax.morph RESULT_A RESULT_B OUT [--frames=13] [--mix=LAYER]
+
+A result is the folder of an image in a run's folder; the run's config.json tells the generator. OUT is a new folder with a
+strip, an animation and the last frame. Without --mix the last frame is RESULT_B. With --mix it has the styles of layers 1 to
+LAYER from RESULT_A and those of later layers from RESULT_B (StyleGAN and StyleGAN2).
 """
 
-import argparse
 import json
 import os
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from mgan_jax import composition
+from mgan_jax import composition, editing
+from mgan_jax.composition import Codes
 from mgan_jax.data import images
-from mgan_jax.editing import moves
 from mgan_jax.engine import networks
 from mgan_jax.models.generator import Generator
 from mgan_jax.results import evaluation, history, strips
-from mgan_jax.settings import command_line, presets
+from mgan_jax.settings import command_line, fields
+from mgan_jax.settings.arguments import PATH, WHOLE_NUMBER, Argument, make_parser
 from mgan_jax.settings.errors import one_sentence
 from mgan_jax.storage import atomic
 
-DECIDE = ('generator', 'layer', 'space', 'label')  # what two results must have in common
-COMPUTE = ('dtype', 'winograd', 'remat')
+COMMAND = 'python -m mgan_jax.morph'
+DESCRIPTION = (
+    "Morphs from one finished result to another. A result is the folder of an image in a run's folder. OUT gets a strip, an "
+    'animation and the last frame. With --mix the morph ends at a mix of styles (StyleGAN and StyleGAN2).'
+)
+ARGUMENTS = {
+    '': (
+        Argument('first', 'the result to begin with', PATH, metavar='RESULT_A'),
+        Argument('second', 'the result to end with', PATH, metavar='RESULT_B'),
+        Argument('out', 'a folder that does not exist yet', PATH, metavar='OUT'),
+        Argument('--frames', 'frames of the animation', WHOLE_NUMBER, 13, check=fields.between(2, history.FRAMES)),
+        Argument('--mix', 'last layer whose styles stay those of RESULT_A', WHOLE_NUMBER, metavar='LAYER'),
+    ),
+}
+SAME = ('generator', 'layer', 'space', 'label')  # fields that both results must have in common
+NEEDED = (*SAME, 'dtype', 'winograd', 'remat')
 
 
 class FinishedResult(NamedTuple):
-    """A finished result: the settings of its run that its codes need, and the arrays of latents.npz."""
+    """A finished result. config: the fields NEEDED of its run. arrays: those of latents.npz, float32."""
 
-    settings: dict
+    config: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The exit code: 0 OUT is written, 2 it is not, and why is said in one sentence."""
-    options = _parser().parse_args(arguments)
+def main(arguments: list[str]) -> int:
+    """Returns the exit code: 0 OUT is written; 2 nothing is written, and stderr has one sentence."""
     try:
-        if not 2 <= options.frames <= history.FRAMES:
-            raise ValueError(f'{options.frames} frames are asked for; 2 to {history.FRAMES} are possible.')
+        options = make_parser(COMMAND, DESCRIPTION, ARGUMENTS).parse_args(arguments)
         first, second = read_result(options.first), read_result(options.second)
-        for field in DECIDE:
-            if first.settings[field] != second.settings[field]:
-                both = f'{first.settings[field]!r} and {second.settings[field]!r}'
-                raise ValueError(f'the results are of different kinds: their {field} is {both}.')
-        generator, params = networks.load_generator(first.settings)
-        ends = [result_codes(kept, generator, params) for kept in (first, second)]
+        _require_same_kind(first, second)
+        generator, params = _load_generator(first)
+        begin, end = (unpack_codes(result, generator, params) for result in (first, second))
+        place = {'layer': first.config['layer'], 'space': first.config['space']}
+        end = _make_end(begin, end, options.mix, **place)
+        weights = np.linspace(0, 1, options.frames, dtype=np.float32)
         with atomic.create_folder(options.out) as folder:
-            _write(folder, (generator, params), first.settings, ends, options)
+            frames = _render_frames(generator, params, begin, end, weights, **place)
+            _write_frames(folder, 'morph' if options.mix is None else 'mix', weights, frames)
     except (OSError, ValueError) as error:
         print(one_sentence(error), file=sys.stderr)
         return 2
@@ -60,24 +75,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='python -m mgan_jax.morph', description=__doc__)
-    parser.add_argument('first', metavar='RESULT_A')
-    parser.add_argument('second', metavar='RESULT_B')
-    parser.add_argument('out', metavar='OUT', help='a folder that does not exist yet')
-    parser.add_argument('--frames', type=int, default=13)
-    parser.add_argument(
-        '--mix', type=int, metavar='LAYER', help='styles of later layers become those of RESULT_B, no others'
-    )
-    return parser
-
-
 def read_result(folder: str | os.PathLike) -> FinishedResult:
-    """ValueError with one sentence if there is no result that can be used. Nothing in the files is executed."""
+    """Reads the folder of a finished image and the config.json of its run. Executes nothing from the files.
+
+    Raises ValueError with one sentence if the files are missing, damaged, or of a generator that has no name.
+    """
     path = Path(folder).expanduser().absolute()
     try:
-        config = json.loads((path.parent / 'config.json').read_text(encoding='utf-8'))['config']
-        settings = presets.FIELDS | {field: config[field] for field in (*DECIDE, *COMPUTE)}
+        flat = json.loads((path.parent / 'config.json').read_text(encoding='utf-8'))['config']
+        config = {field: flat[field] for field in NEEDED}
         with np.load(path / 'latents.npz', allow_pickle=False) as archive:
             arrays = {name: np.asarray(archive[name], np.float32) for name in archive.files}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
@@ -85,66 +91,93 @@ def read_result(folder: str | os.PathLike) -> FinishedResult:
             f"{folder} is no finished result; the folder of an image is wanted, with its latents.npz and with the run's "
             'config.json beside it.'
         ) from error
-    for field in (*DECIDE, *COMPUTE):
-        if type(settings[field]) is not type(presets.FIELDS[field]):
-            raise ValueError(f'{path.parent / "config.json"}: {field} is {settings[field]!r}, which no run has.')
-    if settings['generator'] == command_line.OWN_GENERATOR:
+    try:
+        fields.require_kinds(config, fields.default_fields('reconstruct'))
+    except ValueError as error:
+        raise ValueError(f'{path.parent / "config.json"} cannot be used: {one_sentence(error)}') from error
+    if config['generator'] == command_line.OWN_GENERATOR:
         raise ValueError(
-            f"{folder} was made with a generator of the caller's own; morph its codes in Python, see editing.py."
+            f"{folder} was made with a generator of the caller's own; morph its codes in Python, see "
+            'mgan_jax.editing.morph_codes.'
         )
-    return FinishedResult(settings, arrays)
+    return FinishedResult(config, arrays)
 
 
-def result_codes(kept: FinishedResult, generator: Generator, params: Any) -> composition.Codes:
-    """The codes of a result, with the axis B = 1. ValueError if they are not of this generator."""
-    latents = kept.arrays.get('latents', np.zeros(()))
-    wanted = jax.eval_shape(
+def unpack_codes(result: FinishedResult, generator: Generator, params: Any) -> Codes:
+    """Returns the codes of a result as a batch of one, B = 1. Raises ValueError if they are not of this generator."""
+    expected = _expect_codes(result, generator, params)
+    shapes = {name: leaf.shape[1:] for name, leaf in evaluation.code_arrays(expected).items()}
+    if shapes != {name: array.shape for name, array in result.arrays.items()}:
+        raise ValueError(
+            f"the codes are not of generator '{result.config['generator']}'; was it exchanged after the run?"
+        )
+    if not all(np.isfinite(array).all() for array in result.arrays.values()):
+        raise ValueError('the codes of a result are not finite.')
+    leaves = [result.arrays[name][None] for name in evaluation.code_arrays(expected)]
+    return jax.tree.unflatten(jax.tree.structure(expected), leaves)
+
+
+def _expect_codes(result: FinishedResult, generator: Generator, params: Any) -> Codes:
+    """The shapes of a run's codes with as many latent codes as the result, B = 1."""
+    latents = result.arrays.get('latents', np.zeros(()))
+    return jax.eval_shape(
         lambda params: composition.init(
             jax.random.key(0),
             generator,
             params,
             batch=1,
             num_codes=max(1, latents.shape[0] if latents.ndim else 1),
-            layer=kept.settings['layer'],
-            space=kept.settings['space'],
-            tail='tail' in kept.arrays,
-            noise=any(name.startswith('noise') for name in kept.arrays),
+            layer=result.config['layer'],
+            space=result.config['space'],
+            tail='tail' in result.arrays,
+            noise=any(name.startswith('noise') for name in result.arrays),
         ),
         params,
     )
-    shapes = {name: leaf.shape[1:] for name, leaf in evaluation.code_arrays(wanted).items()}
-    if shapes != {name: array.shape for name, array in kept.arrays.items()}:
-        raise ValueError(
-            f"the codes are not of generator '{kept.settings['generator']}'; was it exchanged after the run?"
-        )
-    if not all(np.isfinite(array).all() for array in kept.arrays.values()):
-        raise ValueError('the codes of a result are not finite.')
-    leaves = [kept.arrays[name][None] for name in evaluation.code_arrays(wanted)]
-    return jax.tree.unflatten(jax.tree.structure(wanted), leaves)
 
 
-def _write(folder: Path, own: tuple[Generator, Any], settings: dict, ends: list, options: argparse.Namespace) -> None:
-    """The frames between the codes of both ends, one rendered after another."""
-    (generator, params), (first, second) = own, ends
-    place = {'layer': settings['layer'], 'space': settings['space']}
-    end = moves.match_codes(first, second, space=settings['space'])
-    if options.mix is not None:
-        end = moves.mix_styles(first, end, options.mix, composing=settings['layer'])
+def _require_same_kind(first: FinishedResult, second: FinishedResult) -> None:
+    for field in SAME:
+        a, b = first.config[field], second.config[field]
+        if a != b:
+            raise ValueError(f'the results are of different kinds: their {field} is {a!r} and {b!r}.')
+
+
+def _load_generator(result: FinishedResult) -> tuple[Generator, Any]:
+    """The generator as the run computed it."""
+    config = result.config
+    compute = networks.Compute(dtype=config['dtype'], winograd=config['winograd'], remat=config['remat'] == 'on')
+    return networks.load_generator(config['generator'], compute=compute, label=config['label'])
+
+
+def _make_end(first: Codes, second: Codes, mix: int | None, *, layer: int, space: str) -> Codes:
+    """The codes of the last frame, in the order of those of `first`."""
+    matched = editing.match_codes(first, second, space=space)
+    return matched if mix is None else editing.mix_styles(first, matched, mix, composing_layer=layer)
+
+
+def _render_frames(
+    generator: Generator, params: Any, first: Codes, end: Codes, weights: np.ndarray, *, layer: int, space: str
+) -> Iterator[np.ndarray]:
+    """Yields an image [H W C] in [-1, 1] for each weight, 0 for `first` and 1 for `end`."""
 
     @jax.jit
-    def render(params, first, end, share):
-        return composition.compose(
-            generator, params, moves.morph_codes(first, end, share, space=place['space']), **place
-        )[0]
+    def render(params: Any, first: Codes, end: Codes, t: jax.Array) -> jax.Array:
+        codes = editing.morph_codes(first, end, t, space=space)
+        return composition.compose(generator, params, codes, layer=layer, space=space)[0]
 
+    for t in weights:
+        yield np.clip(np.asarray(render(params, first, end, t)), -1, 1)
+
+
+def _write_frames(folder: Path, title: str, weights: np.ndarray, frames: Iterable[np.ndarray]) -> None:
+    """Writes the strip, the animation and the last frame; keeps one frame at a time uncompressed."""
     row = []
-    for share in (shares := np.linspace(0, 1, options.frames, dtype=np.float32)):
-        last = np.clip(np.asarray(render(params, first, end, share)), -1, 1)
-        row.append(history.make_frame(last, None))
-    title = 'morph' if options.mix is None else 'mix'
-    for name, content in strips.strip_files(title, [''], [f'{share:.2g}' for share in shares], [row]).items():
+    for frame in frames:
+        row.append(history.make_frame(frame, None))
+    for name, content in strips.make_strip_files(title, [''], [f'{t:.2g}' for t in weights], [row]).items():
         (folder / name).write_bytes(content)
-    images.write_png(folder / 'last.png', last)
+    images.write_png(folder / 'last.png', frame)
 
 
 if __name__ == '__main__':

@@ -181,7 +181,18 @@ def test_own_configuration(folder, tmp_path):
 
 def test_help(capsys):
     assert invert.main(['--help']) == 0
-    assert capsys.readouterr().out.startswith('usage: python -m mgan_jax.invert --config configs/sr.py')
+    text = capsys.readouterr().out
+    assert text.startswith('usage: python -m mgan_jax.invert --config configs/sr.py')
+    names = {name for task in fields.TASKS for name in fields.default_fields(task)} - {'task'}
+    assert all(f'--config.{name}=' in text for name in names)
+
+
+def test_help_of_a_configuration_shows_its_values(capsys):
+    assert invert.main(['--config', 'sr', '--config.steps=7', '--help']) == 0
+    words = ' '.join(capsys.readouterr().out.split())
+    assert 'steps for each image (default: 7)' in words and '(default: 4)' in words and '--config.mask' not in words
+    assert invert.main(['--config', 'srr', '-h']) == 2
+    assert capsys.readouterr().err.startswith("there is no configuration file 'srr'")
 
 
 # As a process

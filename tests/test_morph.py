@@ -1,4 +1,4 @@
-"""The command that goes from one finished result to another."""
+"""The command that morphs from one finished result to another."""
 
 import json
 import shutil
@@ -26,35 +26,35 @@ STYLED = {'resolution': 16, 'latent_dim': 4, 'style_dim': 6, 'fmaps_base': 64, '
 LAYER = 3
 
 
-def draw(seed, leaf):
+def draw_like(seed, leaf):
     return np.random.default_rng(seed).standard_normal(leaf.shape).astype(np.float32)
 
 
-def keep(root, name, generator, params, **fields):
-    """A result as a run leaves it: -> its folder."""
+def write_result(root, name, generator, params, **fields):
+    """Writes a result with the files of a run; returns its folder."""
     settings = (
         presets.preset_settings('reconstruct', 'fast') | {'generator': str(root / 'generator'), 'layer': LAYER} | fields
     )
     (root / 'run' / name).mkdir(parents=True, exist_ok=True)
     (root / 'run' / 'config.json').write_text(json.dumps({'config': settings}))
     key = jax.random.key(len(name))
-    made = composition.init(
+    initial = composition.init(
         key, generator, params, batch=1, num_codes=2, layer=LAYER, space=settings['space'], noise=settings['noise']
     )
-    codes = jax.tree.map(lambda leaf: np.asarray(leaf[0] + 0.3 * draw(len(name), leaf[0])), made)
+    codes = jax.tree.map(lambda leaf: np.asarray(leaf[0] + 0.3 * draw_like(len(name), leaf[0])), initial)
     np.savez(root / 'run' / name / 'latents.npz', **evaluation.code_arrays(codes))
     return root / 'run' / name
 
 
 @pytest.fixture(scope='module')
-def own(tmp_path_factory):
+def unstyled(tmp_path_factory):
     """(folder, generator, params) with the results run/a and run/bb."""
     root = tmp_path_factory.mktemp('morph')
     generator = pggan.build_pggan(**SHAPE)
     params = toy.draw_weights(generator.init)
     models.save(root / 'generator', 'pggan', SHAPE, params)
     for name in ('a', 'bb'):
-        keep(root, name, generator, params)
+        write_result(root, name, generator, params)
     return root, generator, params
 
 
@@ -65,7 +65,7 @@ def styled(tmp_path_factory):
     params = toy.draw_weights(generator.init)
     models.save(root / 'generator', 'stylegan2', STYLED, params)
     for name in ('a', 'bb'):
-        keep(root, name, generator, params, space='w+', noise=True)
+        write_result(root, name, generator, params, space='w+', noise=True)
     return root, generator, params
 
 
@@ -73,8 +73,8 @@ def run(root, out, *more):
     return morph.main([str(root / 'run' / 'a'), str(root / 'run' / 'bb'), str(out), *more])
 
 
-def test_a_morph_ends_at_the_other_result(own, tmp_path, capsys):
-    root, generator, params = own
+def test_a_morph_ends_at_the_other_result(unstyled, tmp_path, capsys):
+    root, generator, params = unstyled
     assert run(root, tmp_path / 'out', '--frames=3') == 0
     assert '3 frames from' in capsys.readouterr().out
     assert {path.name for path in (tmp_path / 'out').iterdir()} - {'morph.mp4'} == {
@@ -83,15 +83,15 @@ def test_a_morph_ends_at_the_other_result(own, tmp_path, capsys):
         'last.png',
     }
     first, second = (
-        morph.result_codes(morph.read_result(root / 'run' / name), generator, params) for name in ('a', 'bb')
+        morph.unpack_codes(morph.read_result(root / 'run' / name), generator, params) for name in ('a', 'bb')
     )  # fmt: skip
     image = composition.compose(generator, params, second, layer=LAYER)[0]
     np.testing.assert_allclose(pixels(tmp_path / 'out' / 'last.png'), images.to_uint8(image), atol=1)
     half = moves.morph_codes(first, moves.match_codes(first, second), 0.5)
-    wanted = [composition.compose(generator, params, codes, layer=LAYER)[0] for codes in (first, half, second)]
+    expected = [composition.compose(generator, params, codes, layer=LAYER)[0] for codes in (first, half, second)]
     with Image.open(tmp_path / 'out' / 'morph.png') as strip:
         tiles = np.asarray(strip)[-SIDE:, -3 * SIDE :].reshape(SIDE, 3, SIDE, 3).astype(float)
-    for place, image in enumerate(wanted):
+    for place, image in enumerate(expected):
         np.testing.assert_allclose(tiles[:, place].mean((0, 1)), images.to_uint8(image).mean((0, 1)), atol=6)  # of WebP
 
 
@@ -99,54 +99,53 @@ def test_a_mix_ends_at_mixed_styles(styled, tmp_path):
     root, generator, params = styled
     assert run(root, tmp_path / 'out', '--frames=2', '--mix=2') == 0
     first, second = (
-        morph.result_codes(morph.read_result(root / 'run' / name), generator, params) for name in ('a', 'bb')
+        morph.unpack_codes(morph.read_result(root / 'run' / name), generator, params) for name in ('a', 'bb')
     )  # fmt: skip
     assert first.noise is not None and first.tail.shape == (1, 3, 6)
-    mixed = moves.mix_styles(first, moves.match_codes(first, second, space='w+'), 2, composing=LAYER)
+    mixed = moves.mix_styles(first, moves.match_codes(first, second, space='w+'), 2, composing_layer=LAYER)
     image = composition.compose(generator, params, mixed, layer=LAYER, space='w+')[0]
     np.testing.assert_allclose(pixels(tmp_path / 'out' / 'last.png'), images.to_uint8(image), atol=1)
     assert (tmp_path / 'out' / 'mix.png').is_file() and (tmp_path / 'out' / 'mix.webp').is_file()
 
 
-def test_results_of_a_run_are_read(own, tmp_path):
-    """What a run wrote gives the image that it wrote."""
-    root, generator, params = own
+def test_a_result_of_a_run_gives_its_image(unstyled, tmp_path):
+    root, generator, params = unstyled
     (tmp_path / 'photos').mkdir()
     photo(1).save(tmp_path / 'photos' / 'one.png')
-    own_fields = {
+    paths = {
         'images': str(tmp_path / 'photos'),
         'out': str(tmp_path / 'out'),
         'generator': str(root / 'generator'),
     }
-    small = {'layer': LAYER, 'num_codes': 2, 'steps': 2, 'perceptual': 0.0}
-    jobs.run_job(presets.preset_settings('reconstruct', 'fast') | own_fields | small)
-    kept = morph.read_result(tmp_path / 'out' / 'one')
-    generator, params = networks.load_generator(kept.settings)
-    image = composition.compose(generator, params, morph.result_codes(kept, generator, params), layer=LAYER)[0]
+    fields = {'layer': LAYER, 'num_codes': 2, 'steps': 2, 'perceptual': 0.0}
+    jobs.run_job(presets.make_settings('reconstruct', **paths, **fields))
+    result = morph.read_result(tmp_path / 'out' / 'one')
+    generator, params = networks.load_generator(result.config['generator'])
+    image = composition.compose(generator, params, morph.unpack_codes(result, generator, params), layer=LAYER)[0]
     np.testing.assert_allclose(pixels(tmp_path / 'out' / 'one' / 'inversion.png'), images.to_uint8(image), atol=1)
 
 
-def copied(root, tmp_path):
+def copy_run(root, tmp_path):
     shutil.copytree(root / 'run', tmp_path / 'run')
     return tmp_path / 'run'
 
 
-def change(run, **fields):
+def change_config(run, **fields):
     config = json.loads((run / 'config.json').read_text())
     config['config'] |= fields
     (run / 'config.json').write_text(json.dumps(config))
 
 
-def spoil(run, name='bb', **arrays):
+def change_arrays(run, name='bb', **arrays):
     with np.load(run / name / 'latents.npz') as old:
         np.savez(run / name / 'latents.npz', **(dict(old) | arrays))
 
 
-def objects(run):
+def write_objects(run):
     np.savez(run / 'bb' / 'latents.npz', latents=np.array([print], object), allow_pickle=True)
 
 
-def bomb(run):
+def write_no_array(run):
     with zipfile.ZipFile(run / 'bb' / 'latents.npz', 'w') as archive:
         archive.writestr('latents.npy', b'no array')
 
@@ -156,23 +155,23 @@ def bomb(run):
     [
         (lambda run: shutil.rmtree(run / 'bb'), 'run/bb is no finished result; the folder of an image is wanted'),
         (lambda run: (run / 'bb' / 'latents.npz').write_text('text'), 'run/bb is no finished result'),
-        (objects, 'run/bb is no finished result'),
-        (bomb, 'run/bb is no finished result'),
+        (write_objects, 'run/bb is no finished result'),
+        (write_no_array, 'run/bb is no finished result'),
         (lambda run: (run / 'config.json').write_text('[]'), 'run/a is no finished result'),
         (lambda run: (run / 'config.json').write_text('{"config": {"layer": 3}}'), 'run/a is no finished result'),
-        (lambda run: change(run, layer='3'), "config.json: layer is '3', which no run has"),
-        (lambda run: change(run, layer=5), 'the codes are not of generator'),
-        (lambda run: change(run, layer=9), 'layer 9 is given, but this generator has the layers 1 to 6'),
-        (lambda run: change(run, generator='none'), 'there is no model directory'),
-        (lambda run: change(run, generator=command_line.OWN_GENERATOR), "with a generator of the caller's own"),
-        (lambda run: spoil(run, latents=np.zeros((2, 7), np.float32)), 'the codes are not of generator'),
-        (lambda run: spoil(run, latents=np.float32(1)), 'the codes are not of generator'),
-        (lambda run: spoil(run, latents=np.full((2, 8), np.nan)), 'the codes of a result are not finite'),
-        (lambda run: spoil(run, latents=np.ones((3, 8)), alpha=np.ones((3, 16))), 'the inversions are of different kinds'),
+        (lambda run: change_config(run, layer='3'), "config.json cannot be used: layer is '3'; a whole number is wanted"),
+        (lambda run: change_config(run, layer=5), 'the codes are not of generator'),
+        (lambda run: change_config(run, layer=9), 'layer 9 is given, but this generator has the layers 1 to 6'),
+        (lambda run: change_config(run, generator='none'), 'there is no model directory'),
+        (lambda run: change_config(run, generator=command_line.OWN_GENERATOR), "with a generator of the caller's own"),
+        (lambda run: change_arrays(run, latents=np.zeros((2, 7), np.float32)), 'the codes are not of generator'),
+        (lambda run: change_arrays(run, latents=np.float32(1)), 'the codes are not of generator'),
+        (lambda run: change_arrays(run, latents=np.full((2, 8), np.nan)), 'the codes of a result are not finite'),
+        (lambda run: change_arrays(run, latents=np.ones((3, 8)), alpha=np.ones((3, 16))), 'the inversions are of different kinds'),
     ],
 )  # fmt: skip
-def test_results_that_cannot_be_used(own, tmp_path, capsys, damage, words):
-    damage(copied(own[0], tmp_path))
+def test_unusable_results_are_refused(unstyled, tmp_path, capsys, damage, words):
+    damage(copy_run(unstyled[0], tmp_path))
     assert run(tmp_path, tmp_path / 'out', '--frames=2') == 2
     captured = capsys.readouterr()
     assert words in captured.err and captured.err.count('\n') == 1 and 'Traceback' not in captured.err
@@ -182,20 +181,28 @@ def test_results_that_cannot_be_used(own, tmp_path, capsys, damage, words):
 @pytest.mark.parametrize(
     'more, words',
     [
-        (['--frames=1'], '1 frames are asked for; 2 to 60 are possible'),
+        (['--frames=1'], 'argument --frames: 1 is given; 2 to 60 are possible; see `python -m mgan_jax.morph --help`'),
         (['--mix=2'], 'no styles of their own after the composing layer'),
     ],
 )
-def test_what_is_asked_for_and_cannot_be_done(own, tmp_path, capsys, more, words):
-    assert run(own[0], tmp_path / 'out', *more) == 2
+def test_unusable_options_are_refused(unstyled, tmp_path, capsys, more, words):
+    assert run(unstyled[0], tmp_path / 'out', *more) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
 
 
-def test_results_of_different_runs_and_a_folder_that_exists(own, tmp_path, capsys):
-    other = copied(own[0], tmp_path)
-    change(other, layer=4)
-    assert morph.main([str(own[0] / 'run' / 'a'), str(other / 'bb'), str(tmp_path / 'out')]) == 2
+def test_results_of_different_layers_and_an_existing_folder_are_refused(unstyled, tmp_path, capsys):
+    other = copy_run(unstyled[0], tmp_path)
+    change_config(other, layer=4)
+    assert morph.main([str(unstyled[0] / 'run' / 'a'), str(other / 'bb'), str(tmp_path / 'out')]) == 2
     assert 'the results are of different kinds: their layer is 3 and 4' in capsys.readouterr().err
-    assert run(own[0], other) == 2
+    assert run(unstyled[0], other) == 2
     assert 'exists already and is never replaced' in capsys.readouterr().err
+
+
+def test_help_lists_all_arguments(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        morph.main(['--help'])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ('RESULT_A', 'RESULT_B', 'OUT', '--frames', 'default: 13', '--mix'))

@@ -78,7 +78,7 @@ def make_roles(analysis: Analysis, rows: RunRows, store: Store) -> Files:
     settings, run = analysis.settings, runs.make_roles_run(analysis.settings)
     job = experiment.prepare_run(settings, run)
     segmentation = experiment.read_labels(analysis, job.generator.image_size)
-    prior, threshold = job.settings.prior, settings.roles.threshold
+    threshold, prior = settings.roles.threshold, job.settings.prior
 
     @jax.jit
     def render(params: Any, codes: Any) -> Any:

@@ -1,130 +1,142 @@
-"""The edits of a run: which boundaries its settings name, and what an inversion gets of them: pictures, a strip, an animation."""
+"""The edits of a run of the task 'edit': reads its boundaries, and renders the edited image, a strip and an animation."""
 
-import math
+import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 
 from mgan_jax import composition
+from mgan_jax.composition import Codes
 from mgan_jax.editing import boundaries, moves
 from mgan_jax.models.generator import Generator
 from mgan_jax.results import history, strips
+from mgan_jax.settings import fields
 from mgan_jax.settings.errors import one_sentence
 
-MOST = 120  # frames of an image, which wait as compressed files
-TITLE = 24  # letters of an attribute's label
+MAX_FRAMES = 120  # of one image; they stay in memory as compressed files
+LABEL_LENGTH = 24  # letters of an attribute's label
+
+Editor = Callable[[Codes], tuple[np.ndarray, dict[str, bytes]]]
 
 
 class Edits(NamedTuple):
-    """names of A attributes, the unit normals [A D] of their boundaries, and the range of layers that moves, None for all."""
+    """Directions in latent space for A attributes.
+
+    names: labels of the attributes. normals: unit normals of their boundaries, [A D] float32. layers: the first and the last
+    layer whose styles move, from 1; None for all.
+    """
 
     names: list[str]
     normals: np.ndarray
     layers: tuple[int, int] | None
 
 
-def parse_edits(settings: dict, generator: Generator, latents: Any) -> Edits:
-    """The edits that settings name. ValueError with one sentence if they cannot be used.
+def parse_edits(task: fields.Edit, *, generator: Generator, generator_name: str, space: str, latent_size: int) -> Edits:
+    """Reads the boundaries and layers that the task names.
 
-    latents: an image's, or their shape, of which the last axis is what a boundary has to fit.
+    generator_name: as the settings have it, for errors. latent_size: D of the codes in `space`. Each attribute's boundary is
+    conditioned on all of `task.conditioned_on` but itself.
+
+    Raises ValueError with one sentence for no attribute, too many frames, boundaries that cannot be used and layers that do
+    not exist.
     """
-    _require_numbers(settings)
-    names, others = _listed(settings['attribute']), _listed(settings['conditioned_on'])
-    if not names:
-        given = f'boundary files, or for the demo to {", ".join(boundaries.shipped_boundaries())}'
-        raise ValueError(f'no attribute was given; set --config.attribute to {given}.')
-    if len(names) * settings['frames'] > MOST:
-        raise ValueError(
-            f'{len(names)} attributes of {settings["frames"]} frames are asked for; {MOST} in all are possible.'
-        )
-    size, normals = latents.shape[-1], []
-    for name in names:
-        normal, apart = _load(name, size, settings), [_load(other, size, settings) for other in others if other != name]
-        try:
-            normals.append(moves.condition_boundary(normal, apart))
-        except ValueError as error:
-            raise ValueError(f"attribute '{name}' cannot be edited: {one_sentence(error)}") from error
-    return Edits([_title(name) for name in names], np.stack(normals), _layers(settings, generator))
+    names, others = _split_names(task.attribute), _split_names(task.conditioned_on)
+    _require_attributes(names, task.frames)
+    load = functools.partial(
+        boundaries.load_boundary,
+        size=latent_size,
+        codes_in_words=f"those of generator '{generator_name}' in the space '{space}'",
+    )
+    normals = [_load_conditioned(name, [other for other in others if other != name], load) for name in names]
+    layers = _parse_layers(task.edit_layers, space, generator.num_layers)
+    return Edits([_make_label(name) for name in names], np.stack(normals), layers)
 
 
 def make_editor(
-    generator: Generator, params: Any, settings: dict, edits: Edits
-) -> Callable[[composition.Codes], tuple[np.ndarray, dict]]:
-    """-> edit(codes of one image, without the axis B) -> (the edited image [H W C], the contents of files by their names).
+    generator: Generator,
+    params: Any,
+    edits: Edits,
+    *,
+    layer: int,
+    space: str,
+    strength: float,
+    strength_range: float,
+    frames: int,
+) -> Editor:
+    """Returns edit(codes) -> (edited image [H W C] in [-1, 1], {file name: content}), for codes without the axis B.
 
-    The image is moved along all attributes, each by `strength`; edit.png has a row for each of them alone, and so have
-    edit.webp and, where ffmpeg is found, edit.mp4, one after another. One compiled program, a strength at a time: it
-    takes the memory of one image, whatever the number of frames.
+    The image is moved along all attributes together, each by `strength`. The files are edit.png, edit.webp and, where ffmpeg
+    is installed, edit.mp4. They show each attribute alone at `frames` strengths from -strength_range to +strength_range.
+    layer: the composing layer.
+
+    One compiled program renders one strength at a time, so memory does not grow with the number of frames. `edit` raises
+    ValueError with a clause if the image is not finite.
     """
-    own = jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, params)
-    place = {'layer': settings['layer'], 'space': settings['space']}
+    local_params = jax.tree.map(lambda leaf: leaf.addressable_shards[0].data, params)
+    strengths = np.linspace(-strength_range, strength_range, frames).tolist()
+    labels = [f'{amount:+.2g}' if abs(amount) > 1e-9 else '0' for amount in strengths]
 
     @jax.jit
-    def render(params, codes, normal, strength):
-        moved = moves.move_codes(codes, normal, strength, space=place['space'], layers=edits.layers)
-        return composition.compose(generator, params, moved, **place)[0]
+    def render(params: Any, codes: Codes, normal: Array, amount: Array) -> Array:
+        moved = moves.move_codes(codes, normal, amount, space=space, layers=edits.layers)
+        return composition.compose(generator, params, moved, layer=layer, space=space)[0]
 
-    def edit(codes: composition.Codes) -> tuple[np.ndarray, dict[str, bytes]]:
+    def edit(codes: Codes) -> tuple[np.ndarray, dict[str, bytes]]:
         batch = jax.tree.map(lambda leaf: leaf[None], codes)
 
-        def picture(normal: np.ndarray, strength: float) -> np.ndarray:
-            return np.clip(np.asarray(render(own, batch, normal, np.float32(strength))), -1, 1)
+        def render_clipped(normal: np.ndarray, amount: float) -> np.ndarray:
+            return np.clip(np.asarray(render(local_params, batch, normal, np.float32(amount))), -1, 1)
 
-        result = picture(edits.normals.sum(axis=0), settings['strength'])
-        if not np.isfinite(result).all():
+        edited = render_clipped(edits.normals.sum(axis=0), strength)
+        if not np.isfinite(edited).all():
             raise ValueError('the edited image is not finite; choose a smaller strength')
-        span, frames = settings['strength_range'], settings['frames']
-        strengths = np.linspace(-span, span, frames).tolist()
-        rows = [[history.make_frame(picture(normal, s), None) for s in strengths] for normal in edits.normals]
-        labels = [f'{strength:+.2g}' if abs(strength) > 1e-9 else '0' for strength in strengths]
-        return result, strips.strip_files('edit', edits.names, labels, rows)
+        rows = [[history.make_frame(render_clipped(n, amount), None) for amount in strengths] for n in edits.normals]
+        return edited, strips.make_strip_files('edit', edits.names, labels, rows)
 
     return edit
 
 
-def _listed(text: str) -> list[str]:
+def _split_names(text: str) -> list[str]:
     return [name for part in text.split(',') if (name := part.strip())]
 
 
-def _title(name: str) -> str:
-    """As a label: of a path its name, of InterFaceGAN's names what they are of."""
-    return Path(name).stem.removesuffix('_boundary')[-TITLE:]
+def _require_attributes(names: Sequence[str], frames: int) -> None:
+    if not names:
+        given = f'boundary files, or for the demo to {", ".join(boundaries.list_boundaries())}'
+        raise ValueError(f'no attribute was given; set --config.attribute to {given}.')
+    if len(names) * frames > MAX_FRAMES:
+        raise ValueError(f'{len(names)} attributes of {frames} frames are asked for; {MAX_FRAMES} in all are possible.')
 
 
-def _load(name: str, size: int, settings: dict) -> np.ndarray:
-    normal = boundaries.load_boundary(name)
-    if len(normal) != size:
-        raise ValueError(
-            f"boundary '{name}' is of codes of {len(normal)} numbers; those of generator '{settings['generator']}' in the "
-            f"space '{settings['space']}' have {size}."
-        )
-    return normal
+def _load_conditioned(name: str, others: Sequence[str], load: Callable[[str], np.ndarray]) -> np.ndarray:
+    """The normal [D] of a boundary without its part along `others`."""
+    normal, other_normals = load(name), [load(other) for other in others]
+    try:
+        return moves.condition_boundary(normal, other_normals)
+    except ValueError as error:
+        raise ValueError(f"attribute '{name}' cannot be edited: {one_sentence(error)}") from error
 
 
-def _layers(settings: dict, generator: Generator) -> tuple[int, int] | None:
+def _make_label(name: str) -> str:
+    """A file's name without its folder and ending, and without what InterFaceGAN's names end with."""
+    return Path(name).stem.removesuffix('_boundary')[-LABEL_LENGTH:]
+
+
+def _parse_layers(text: str, space: str, num_layers: int) -> tuple[int, int] | None:
     """'' -> None, '1-4' -> (1, 4)."""
-    text = settings['edit_layers']
     if not text:
         return None
-    found = re.fullmatch(r'(\d+)-(\d+)', text, re.ASCII)
-    first, last = map(int, found.groups()) if found else (0, 0)
-    if settings['space'] != 'w+' or not 1 <= first <= last:
+    bounds = re.fullmatch(r'(\d+)-(\d+)', text, re.ASCII)
+    first, last = map(int, bounds.groups()) if bounds else (0, 0)
+    if space != 'w+' or not 1 <= first <= last:
         raise ValueError(
             f"edit_layers is '{text}'; a range of layers such as 1-4 is wanted, and the space 'w+' for it."
         )
-    if first > generator.num_layers:
-        raise ValueError(f"edit_layers is '{text}', but this generator has the layers 1 to {generator.num_layers}.")
+    if first > num_layers:
+        raise ValueError(f"edit_layers is '{text}', but this generator has the layers 1 to {num_layers}.")
     return first, last
-
-
-def _require_numbers(settings: dict) -> None:
-    if not math.isfinite(settings['strength']):
-        raise ValueError(f'strength is {settings["strength"]}; a finite number is wanted.')
-    if not 0 < settings['strength_range'] < math.inf:
-        raise ValueError(f'strength_range is {settings["strength_range"]}; a finite number above 0 is wanted.')
-    if not 2 <= settings['frames'] <= history.FRAMES:
-        raise ValueError(f'frames is {settings["frames"]}; 2 to {history.FRAMES} of them are wanted.')

@@ -1,9 +1,11 @@
-"""Semantic editing of inversions: codes moved along the normal of a boundary (Shen et al. 2020, arXiv 1907.10786), morphing
-from one inversion to another, and style mixing. Pure functions of `composition.Codes`; S: strengths or shares.
+"""Edits of latent codes: moves along a boundary's normal, morphs between two inversions, and style mixing.
 
-Strengths have the unit of the space. In 'z' that is the root mean square of a code's own numbers, 1 for z ~ N(0, I): what
-PixelNorm makes of a code has the length sqrt(D) whatever its length was, so codes of different lengths are moved alike, and
-where nothing normalises z the code keeps its scale. In 'w' and 'w+' it is that of the styles themselves.
+Pure functions of `composition.Codes`. In shapes, S counts strengths or interpolation weights, R counts layers with a
+style, and W is the size of a style.
+
+A strength has the unit of the space. In 'z' the unit is the root mean square of the code, 1 for z ~ N(0, I), so a code
+moves in proportion to its length. A generator that applies PixelNorm ignores the length, and one strength turns all codes
+alike. In 'w' and 'w+' the unit is that of the styles.
 """
 
 from typing import Any
@@ -18,34 +20,38 @@ from mgan_jax import composition
 from mgan_jax.composition import Codes
 from mgan_jax.models.generator import Generator
 
-LEFT = 1e-3  # of a unit normal, at least, when others are projected out of it
+MIN_REMAINDER = 1e-3  # length of a unit normal after conditioning, below which nothing but rounding is left
 
 
 def condition_boundary(normal: Any, others: Any) -> np.ndarray:
-    """The part of `normal` [D] that is orthogonal to all of `others` [K D], as a unit vector [D] float32: a move along it
-    leaves every code on the same side of, and as far from, their boundaries.
+    """Projects the boundaries `others` [K D] out of `normal` [D]; returns a unit vector [D] float32.
 
-    The others need not be orthogonal to each other; to project them out one by one would bring the first ones back.
-    ValueError if nothing is left.
+    n' = n - sum_k w_k m_k, orthogonal to every m_k. A move along n' does not change the distance of a code to the
+    boundaries of `others` (conditional manipulation, Shen et al. 2020, arXiv 1907.10786). All are projected out at once:
+    one by one, a later projection brings earlier ones back unless they are orthogonal to each other.
+
+    Raises ValueError if nothing is left.
     """
     n, span = np.asarray(normal, np.float64), np.asarray(others, np.float64).reshape(-1, np.shape(normal)[-1])
     n = n / np.linalg.norm(n)
     weights = np.linalg.lstsq(span.T, n, rcond=None)[0] if len(span) else np.zeros(0)
-    rest = n - weights @ span  # n - sum_k w_k m_k, orthogonal to every m_k
-    length = np.linalg.norm(rest)
-    if length < LEFT:
+    remainder = n - weights @ span  # n - sum_k w_k m_k
+    length = np.linalg.norm(remainder)
+    if length < MIN_REMAINDER:
         raise ValueError('nothing is left of a boundary without what it shares with those that it is conditioned on.')
-    return (rest / length).astype(np.float32)
+    return (remainder / length).astype(np.float32)
 
 
 def move_codes(
     codes: Codes, normal: Any, strength: Any, *, space: str = 'z', layers: tuple[int, int] | None = None
 ) -> Codes:
-    """All N codes of each image moved, z_n + strength n, by the same way: the codes add up to one image.
+    """Moves the latent codes along a normal: z_n + strength n for all N codes of each image (Shen et al. 2020).
 
-    normal: [D], a unit vector for strengths to have their unit. strength: a number, or [S] for codes whose leaves are
-    [S B ...]. In 'w' and 'w+' the styles after the composing layer, the tail, move along. layers: the first and the last
-    layer whose styles move in 'w+', counted from 1; None for all. ValueError for shapes or layers that do not fit.
+    normal: [D], a unit vector. strength: a number, or [S], which returns codes with leaves [S B ...]. In 'w' and 'w+' the
+    tail, the styles after the composing layer, moves as well. layers: the first and the last layer whose styles move, from
+    1, in 'w+' only; None for all.
+
+    Raises ValueError for a normal or layers that do not fit the codes.
     """
     n, amount = jnp.asarray(normal, jnp.float32), jnp.asarray(strength, jnp.float32)
     _require_fit(codes, n, space, layers)
@@ -54,11 +60,11 @@ def move_codes(
     latents, tail = codes.latents, codes.tail
     if space == 'z':
         unit = jnp.sqrt(jnp.mean(jnp.square(latents), axis=-1, keepdims=True))
-        return codes._replace(latents=latents + amount * unit * _like(n, latents))
+        return codes._replace(latents=latents + amount * unit * _expand(n, latents))
     rows = latents.shape[-2] if space == 'w+' else 0
-    latents = latents + amount * (_moved_rows(latents, 1, layers) if rows else 1) * _like(n, latents)
+    latents = latents + amount * (_layer_mask(latents, 1, layers) if rows else 1) * _expand(n, latents)
     if tail is not None:
-        tail = tail + amount * _moved_rows(tail, 1 + rows, layers) * _like(n, tail)
+        tail = tail + amount * _layer_mask(tail, 1 + rows, layers) * _expand(n, tail)
     return codes._replace(latents=latents, tail=tail)
 
 
@@ -73,7 +79,10 @@ def render_edits(
     space: str = 'z',
     layers: tuple[int, int] | None = None,
 ) -> Array:
-    """The images of moved codes: strengths [S] -> [S B H W C]. One strength after another, in the memory of one."""
+    """Renders codes moved by each of the strengths [S]: -> images [S B H W C] in about [-1, 1].
+
+    layer: the composing layer. layers: as in `move_codes`. Strengths are rendered one after another, in the memory of one.
+    """
 
     def render(strength: Array) -> Array:
         moved = move_codes(codes, normal, strength, space=space, layers=layers)
@@ -83,91 +92,97 @@ def render_edits(
 
 
 def match_codes(first: Codes, second: Codes, *, space: str = 'z') -> Codes:
-    """`second` with its N codes in the order that fits those of `first`, image by image, so that a morph moves them least.
+    """Reorders the N codes of `second`, image by image, to fit those of `first`; returns NumPy arrays.
 
-    The codes of an inversion have no order. The assignment of least total squared distance between the codes, directions
-    of them in 'z'. NumPy arrays; ValueError if there are not as many codes of the same shape.
+    The N codes of an inversion have no order. The assignment has the least total squared distance between codes, in 'z'
+    between their directions, so a morph moves the codes least.
+
+    Raises ValueError if the codes are of different shapes.
     """
-    _require_alike(first, second)
-    a, b = (np.asarray(_directed(codes.latents, space), np.float64) for codes in (first, second))
+    _require_same_shapes(first, second)
+    a, b = (np.asarray(_comparable(codes.latents, space), np.float64) for codes in (first, second))
     flat = [leaf.reshape(*leaf.shape[:2], -1) for leaf in (a, b)]
     distances = [
         np.square(x[:, None] - y[None]).sum(axis=-1) for x, y in zip(*flat, strict=True)
     ]  # [N N] of each image
     order = np.stack([linear_sum_assignment(distance)[1] for distance in distances])  # [B N]
 
-    def ordered(leaf: Any) -> np.ndarray:
-        return np.stack([row[chosen] for row, chosen in zip(np.asarray(leaf), order, strict=True)])
+    def reorder(leaf: Any) -> np.ndarray:
+        return np.stack([row[indices] for row, indices in zip(np.asarray(leaf), order, strict=True)])
 
-    latents, alpha = jax.tree.map(ordered, (second.latents, second.alpha))
+    latents, alpha = jax.tree.map(reorder, (second.latents, second.alpha))
     return second._replace(latents=latents, alpha=alpha)
 
 
-def morph_codes(first: Codes, second: Codes, share: Any, *, space: str = 'z') -> Codes:
-    """From `first` at 0 to `second` at 1, code n to code n: see `match_codes`. share: a number, or [S] for leaves [S B ...].
+def morph_codes(first: Codes, second: Codes, t: Any, *, space: str = 'z') -> Codes:
+    """Interpolates from `first` at t = 0 to `second` at t = 1, code n with code n; `match_codes` brings them into order.
 
-    Channel importances, styles and noise images change evenly; codes in 'z' turn evenly from one direction to the other, as
-    their length changes (Shoemake 1985): between, PixelNorm leaves a straight line too little of its way at both ends.
-    ValueError if the two are not of the same shape.
+    t: a number, or [S], which returns codes with leaves [S B ...]. Codes in 'z' take spherical interpolation of their
+    directions (Shoemake 1985) and linear interpolation of their lengths: after PixelNorm, a straight line would turn slowly
+    at both ends and fast in the middle. Everything else is interpolated linearly.
+
+    Raises ValueError if the codes are of different shapes.
     """
-    _require_alike(first, second)
-    amount = jnp.asarray(share, jnp.float32)
-    if amount.ndim:
-        return jax.vmap(lambda t: morph_codes(first, second, t, space=space))(amount)
-    between = jax.tree.map(lambda x, y: (1 - amount) * x + amount * y, first, second)
-    return between._replace(latents=_turned(first.latents, second.latents, amount)) if space == 'z' else between
+    _require_same_shapes(first, second)
+    weight = jnp.asarray(t, jnp.float32)
+    if weight.ndim:
+        return jax.vmap(lambda w: morph_codes(first, second, w, space=space))(weight)
+    between = jax.tree.map(lambda x, y: (1 - weight) * x + weight * y, first, second)
+    return between._replace(latents=_slerp(first.latents, second.latents, weight)) if space == 'z' else between
 
 
-def mix_styles(first: Codes, second: Codes, layer: int, *, composing: int) -> Codes:
-    """Styles of the layers 1 .. `layer` of `first` and those of all later ones of `second`, for StyleGAN and StyleGAN2.
+def mix_styles(first: Codes, second: Codes, layer: int, *, composing_layer: int) -> Codes:
+    """Takes the styles of layers 1 .. `layer` from `first` and those of later layers from `second` (StyleGAN, StyleGAN2).
 
-    composing: the layer whose features are weighted; the channel importances go with it. A mix before it needs codes in
-    'w+', which have a style for each layer; code n of one goes on as code n of the other then: see `match_codes`. ValueError
-    where styles cannot be mixed.
+    composing_layer: the layer whose feature maps the channel importances weight. The importances are those of the codes
+    that give its style. A mix before it needs codes in 'w+', which have a style for each layer, and continues code n of
+    `first` with code n of `second`; `match_codes` brings them into order. Noise images go with their layers.
+
+    Raises ValueError for codes of different shapes, codes without a tail, and layers that cannot be mixed.
     """
-    _require_alike(first, second)
+    _require_same_shapes(first, second)
     if first.tail is None:
         raise ValueError(
             'these inversions have no styles of their own after the composing layer, which mixing exchanges.'
         )
-    lowest, last = 1 if first.latents.ndim == 4 else composing, composing + first.tail.shape[-2] - 1
+    lowest, last = 1 if first.latents.ndim == 4 else composing_layer, composing_layer + first.tail.shape[-2] - 1
     if not lowest <= layer <= last:
         raise ValueError(
             f'styles are to be mixed after layer {layer}; {lowest} to {last} are possible with these inversions.'
         )
-    early = jnp.arange(1, last + 2) <= layer
-    tail = jnp.where(early[None, composing:, None], first.tail, second.tail)
+    from_first = jnp.arange(1, last + 2) <= layer
+    tail = jnp.where(from_first[None, composing_layer:, None], first.tail, second.tail)
     noise = first.noise and (*first.noise[:layer], *second.noise[layer:])
-    if layer >= composing:
+    if layer >= composing_layer:
         return Codes(first.latents, first.alpha, tail, noise)
-    return Codes(
-        jnp.where(early[None, None, :composing, None], first.latents, second.latents), second.alpha, tail, noise
-    )
+    latents = jnp.where(from_first[None, None, :composing_layer, None], first.latents, second.latents)
+    return Codes(latents, second.alpha, tail, noise)
 
 
-def _turned(x: Array, y: Array, share: Array) -> Array:
-    """From codes x [B N D] to y by the angle between them; straight on where that is 0 or a half turn."""
+def _slerp(x: Array, y: Array, weight: Array) -> Array:
+    """Spherical interpolation of codes [B N D]; linear where the angle is 0 or pi, where it is not defined."""
     lengths = [jnp.linalg.norm(code, axis=-1, keepdims=True) for code in (x, y)]
     a, b = (code / jnp.maximum(length, 1e-12) for code, length in zip((x, y), lengths, strict=True))
     angle = jnp.arccos(jnp.clip(jnp.sum(a * b, axis=-1, keepdims=True), -1, 1))
     sine = jnp.sin(angle)
-    bent = (jnp.sin((1 - share) * angle) * a + jnp.sin(share * angle) * b) / jnp.maximum(sine, 1e-3)
-    direction = jnp.where(sine < 1e-3, (1 - share) * a + share * b, bent)
-    return ((1 - share) * lengths[0] + share * lengths[1]) * direction
+    curved = (jnp.sin((1 - weight) * angle) * a + jnp.sin(weight * angle) * b) / jnp.maximum(sine, 1e-3)
+    direction = jnp.where(sine < 1e-3, (1 - weight) * a + weight * b, curved)
+    return ((1 - weight) * lengths[0] + weight * lengths[1]) * direction
 
 
-def _directed(latents: Any, space: str) -> Any:
+def _comparable(latents: Any, space: str) -> Any:
+    """Codes of length 1 in 'z'; other codes as they are."""
     return latents / np.maximum(np.linalg.norm(latents, axis=-1, keepdims=True), 1e-12) if space == 'z' else latents
 
 
-def _moved_rows(styles: Array, first: int, layers: tuple[int, int] | None) -> Array:
-    """Of styles [... R W] of the layers first, first + 1, ...: 1 for those that are moved, [1 ... R 1]."""
+def _layer_mask(styles: Array, first: int, layers: tuple[int, int] | None) -> Array:
+    """1 for the styles [... R W] of layers first, first + 1, ... that are within `layers`, else 0: [1 ... R 1]."""
     count = styles.shape[-2]
-    place = jnp.arange(first, first + count).reshape((1,) * (styles.ndim - 2) + (count, 1))
-    return jnp.ones(place.shape) if layers is None else jnp.where((place >= layers[0]) & (place <= layers[1]), 1.0, 0.0)
+    layer = jnp.arange(first, first + count).reshape((1,) * (styles.ndim - 2) + (count, 1))
+    return jnp.ones(layer.shape) if layers is None else jnp.where((layer >= layers[0]) & (layer <= layers[1]), 1.0, 0.0)
 
 
-def _like(n: Array, x: Array) -> Array:
+def _expand(n: Array, x: Array) -> Array:
     """[D] with as many axes as x [... D]."""
     return n.reshape((1,) * (x.ndim - 1) + n.shape)
 
@@ -184,7 +199,7 @@ def _require_fit(codes: Codes, normal: Array, space: str, layers: tuple[int, int
         )
 
 
-def _require_alike(first: Codes, second: Codes) -> None:
+def _require_same_shapes(first: Codes, second: Codes) -> None:
     a, b = ([jnp.shape(leaf) for leaf in jax.tree.leaves(codes)] for codes in (first, second))
     if a != b:
         raise ValueError(f'the inversions are of different kinds: the shapes of their codes are {a} and {b}.')

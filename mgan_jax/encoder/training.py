@@ -1,18 +1,15 @@
-"""`python -m mgan_jax.encoder GENERATOR DESTINATION` trains an encoder for a generator, on samples of it; docs/encoder.md.
+"""Training of an encoder on random samples of its generator: runs the steps, keeps checkpoints and a log.
 
-DESTINATION becomes a model directory of the architecture 'encoder'. DESTINATION.training keeps checkpoints and log.csv: the same
-command continues where it was stopped, and goes on longer when it is given more --images or --minutes (and --overwrite).
+`train_encoder` writes a model directory DESTINATION. DESTINATION.training has checkpoints, log.csv and training.json; the
+same call continues from the last checkpoint. With `images` for the length, the weights are the same to the bit.
 """
 
-import argparse
 import csv
-import functools
 import json
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,140 +17,79 @@ import jax
 import numpy as np
 
 from mgan_jax import models
-from mgan_jax.encoder import training_step
-from mgan_jax.models import perceptual
-from mgan_jax.models.convolutions.plain import trainable_conv
-from mgan_jax.models.encoder import SPACES, build_encoder, weights_checksum
+from mgan_jax.encoder import training_setup, training_step
+from mgan_jax.encoder.training_setup import TrainingOptions, TrainingSetup
+from mgan_jax.encoder.training_step import EncoderState
 from mgan_jax.models.orbax import ocp
-from mgan_jax.settings.errors import one_sentence
 from mgan_jax.storage import atomic
 
-RATE, WARM = 2e-3, 0.02  # Adam's, and the share of the training in which it grows to that; then it falls to 0 (cosine)
+RATE = 2e-3  # Adam's highest learning rate
+WARM_UP = 0.02  # share of the training in which the rate rises
 SAVE_SECONDS = 60.0  # between checkpoints
-HELD_OUT, SCORED = 64, 16  # samples for the log, and how many at once
+NUM_HELD_OUT, SCORE_BATCH = 64, 16  # samples that score the encoder; samples at once
 SEED, HELD_OUT_SEED = 1, 2
-MEASURED = 4096  # samples by which codes are standardised
-WIDEST, FINEST = 128, 256  # channels of the network, and pixels a side that it sees, if none are given
-
-
-class TrainingSetup(NamedTuple):
-    """Who teaches and who learns. params, vgg: weights of the generator and of the distance, which may be None.
-    score(params, own, keys): `training_step.score_encoder`, compiled."""
-
-    generator: models.Generator
-    params: Any
-    encoder: models.Encoder
-    distance: perceptual.Distance | None
-    vgg: Any
-    score: Callable
+NUM_MEASURED = 4096  # samples that give the mean and the deviation of w
 
 
 class TrainingProgress(NamedTuple):
-    """How far a training has come: images seen, seconds it took."""
+    """The state of a training after so many images and seconds."""
 
-    state: training_step.EncoderState
+    state: EncoderState
     images: int = 0
     seconds: float = 0.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 the encoder is written, 2 it is not, and why is said in one sentence."""
-    try:
-        options = _options(arguments)
-        scores = train_encoder(options)
-    except (OSError, ValueError) as error:
-        print(one_sentence(error), file=sys.stderr)
-        return 2
-    print(f'{options.destination}: on {HELD_OUT} other samples, {scores}')
-    return 0
+def train_encoder(
+    options: TrainingOptions,
+    destination: Path,
+    *,
+    overwrite: bool = False,
+    report: Callable[[str], Any] = lambda line: None,
+) -> dict[str, float]:
+    """Trains an encoder to the end and writes its model directory; returns its scores on held-out samples.
 
+    overwrite: replace the model directory `destination`. report(line): called with a line of text at the start and after each
+    checkpoint. The scores are 'correlation' of the codes and 'psnr' of the images in dB, see `training_step.score_encoder`.
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='python -m mgan_jax.encoder', description=__doc__)
-    parser.add_argument('generator', help="a model directory, or 'demo'")
-    parser.add_argument('destination', type=Path)
-    parser.add_argument('--extractor', help="a model directory, or 'demo-extractor', for the loss on features")
-    parser.add_argument('--extractor-layer', default='relu3_3')
-    parser.add_argument('--space', choices=SPACES, default='z')
-    parser.add_argument('--label', type=int, default=-1, help='the class, of a class-conditional generator')
-    parser.add_argument('--channels', type=_numbers, help='after each halving, such as 16,32,64,80')
-    parser.add_argument('--images', type=int, default=0, help='samples to learn from')
-    parser.add_argument('--minutes', type=float, default=0, help='of training, instead of --images')
-    parser.add_argument(
-        '--pixel', type=float, default=training_step.LossWeights().pixel, help='weight of the loss on pixels'
-    )
-    parser.add_argument(
-        '--perceptual', type=float, default=training_step.LossWeights().perceptual, help='weight of features'
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace the model directory DESTINATION')
-    options = parser.parse_args(arguments)
-    if (options.images > 0) == (0 < options.minutes < math.inf):
-        raise ValueError('how long is not said; give --images or --minutes, a number above 0.')
-    if not all(0 <= weight < math.inf for weight in (options.pixel, options.perceptual)):
-        raise ValueError('--pixel and --perceptual are finite numbers of at least 0.')
-    return options
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(',')]
-
-
-def train_encoder(options: argparse.Namespace) -> str:
-    """Trains what is not trained yet and writes the model directory. -> how good it is, in words."""
-    destination = options.destination.absolute()
-    if os.path.lexists(destination) and not (options.overwrite and models.is_model_directory(destination)):
-        raise ValueError(f'{options.destination} exists already; name another, or --overwrite an encoder.')
-    school, configuration = _school(options)
-    folder = destination.with_name(destination.name + '.training')
-    _same_as_before(folder / 'training.json', configuration)
-    reached = _continued(school, options, folder)
+    Raises ValueError with one sentence if the options or networks cannot be used, if `destination` exists, or if its training
+    folder is of another generator or network.
+    """
+    _require_length(options)
+    target = destination.absolute()
+    if os.path.lexists(target) and not (overwrite and models.is_model_directory(target)):
+        raise ValueError(f'{destination} exists already; name another, or --overwrite an encoder.')
+    setup, configuration = training_setup.load_setup(options)
+    folder = target.with_name(target.name + '.training')
+    _keep_configuration(folder / 'training.json', configuration)
+    progress = _train(setup, options, folder, report)
     source = {'file': Path(options.generator).name, 'format': 'trained by mgan_jax.encoder'}
-    models.save(destination, 'encoder', configuration, reached.state.params, source, overwrite=options.overwrite)
-    return ', '.join(f'{name} {value}' for name, value in _scores(school, reached.state.params).items())
+    models.save(target, 'encoder', configuration, progress.state.params, source, overwrite=overwrite)
+    return _score_held_out(setup, progress.state.params)
 
 
-def _school(options: argparse.Namespace) -> tuple[TrainingSetup, dict]:
-    """The networks, and the configuration of the encoder's model directory."""
-    generator, params = _loaded(options.generator, models.Generator, 'a generator')
-    classes = generator.styles.num_classes if generator.styles else 0
-    if classes or options.label >= 0:
-        generator = models.conditioned(generator, options.label)
-    keys = jax.random.split(jax.random.key(0), 1)
-    codes = jax.eval_shape(lambda p: training_step.sample_codes(generator, p, options.space, keys), params)
-    configuration: dict[str, Any] = {
-        'image_size': list(generator.image_size),
-        'image_channels': generator.image_channels,
-        'latent_dim': codes.shape[-1],
-        'channels': options.channels or default_channels(generator.image_size),
-        'space': options.space,
-        'made_for': weights_checksum(params),
-        'label': options.label,
-    }
-    encoder = build_encoder(**configuration, conv=trainable_conv)
-    params, distance, vgg = generator.prepare(params), None, None
-    if options.extractor and options.perceptual:
-        extractor, vgg = _loaded(options.extractor, models.Extractor, 'a feature extractor')
-        distance, vgg = perceptual.feature_distance(extractor, options.extractor_layer), extractor.prepare(vgg)
-        image = jax.ShapeDtypeStruct((1, *generator.image_size, generator.image_channels), np.float32)
-        jax.eval_shape(distance.describe, vgg, image)  # ValueError for a layer that is not there
-    score = jax.jit(functools.partial(training_step.score_encoder, generator, encoder))
-    return TrainingSetup(generator, params, encoder, distance, vgg, score), configuration
+def schedule_rate(done: float) -> float:
+    """Returns the learning rate: a linear rise to RATE over WARM_UP, times a cosine that falls to 0.
+
+    done: the share of the training that is done, in [0, 1].
+    """
+    return RATE * min(1.0, done / WARM_UP) * (1 + math.cos(math.pi * done)) / 2
 
 
-def default_channels(image_size: tuple[int, int]) -> list[int]:
-    """16, 32, 64 ... for each halving of images, of at most 256 pixels a side, down to 4."""
-    halvings = max(1, round(math.log2(min(FINEST, *image_size) / 4)))
-    return [min(16 * 2**number, WIDEST) for number in range(halvings)]
+def measure_progress(options: TrainingOptions, progress: TrainingProgress) -> float:
+    """Returns the share of the training that is done, from 0; at least 1 at the end."""
+    return progress.images / options.images if options.images else progress.seconds / 60 / options.minutes
 
 
-def _loaded(name: str, kind: type, what: str) -> tuple[Any, dict]:
-    model, params = models.load(os.path.expanduser(name))
-    if not isinstance(model, kind):
-        raise ValueError(f"'{name}' is given; {what} is wanted.")
-    return model, params
+def _require_length(options: TrainingOptions) -> None:
+    if (options.images > 0) == (0 < options.minutes < math.inf):
+        raise ValueError(
+            f'images is {options.images} and minutes is {options.minutes}; one of them is to be above 0: give --images or '
+            '--minutes.'
+        )
 
 
-def _same_as_before(path: Path, configuration: dict) -> None:
+def _keep_configuration(path: Path, configuration: dict) -> None:
+    """Writes training.json. ValueError if there is one with another configuration."""
     text = json.dumps(configuration, indent=2) + '\n'
     if path.exists() and path.read_text(encoding='utf-8') != text:
         raise ValueError(
@@ -162,81 +98,78 @@ def _same_as_before(path: Path, configuration: dict) -> None:
     atomic.write_text(path, text)
 
 
-def _beginning(school: TrainingSetup) -> training_step.EncoderState:
-    """Random weights; the codes of w are measured."""
-    params = school.encoder.init(jax.random.key(SEED))
-    if school.encoder.space == 'w':
-        keys = jax.random.split(jax.random.key(SEED), MEASURED)
-        codes = jax.jit(lambda p: training_step.sample_codes(school.generator, p, 'w', keys))(school.params)
+def _init_state(setup: TrainingSetup) -> EncoderState:
+    """Random weights; the mean and the deviation of w are measured on random samples."""
+    params = setup.encoder.init(jax.random.key(SEED))
+    if setup.encoder.space == 'w':
+        keys = jax.random.split(jax.random.key(SEED), NUM_MEASURED)
+        codes = jax.jit(lambda p: training_step.sample_codes(setup.generator, p, 'w', keys))(setup.params)
         params |= {'mean': codes.mean(axis=0), 'deviation': codes.std(axis=0) + 1e-6}
-    return training_step.init_encoder_state(school.encoder, params)
+    return training_step.init_encoder_state(setup.encoder, params)
 
 
-def _continued(school: TrainingSetup, options: argparse.Namespace, folder: Path) -> TrainingProgress:
-    """The end of the training, of which each part is kept."""
-    reached, began = TrainingProgress(_beginning(school)), time.monotonic()
-    keep = ocp.training.preservation_policies.LatestN(2)
-    with ocp.training.Checkpointer(folder / 'checkpoints', preservation_policy=keep) as checkpoints:
+def _train(
+    setup: TrainingSetup, options: TrainingOptions, folder: Path, report: Callable[[str], Any]
+) -> TrainingProgress:
+    """Trains from the last checkpoint in `folder` to the end; saves a checkpoint and a row of log.csv every SAVE_SECONDS."""
+    progress, began = TrainingProgress(_init_state(setup)), time.monotonic()
+    policy = ocp.training.preservation_policies.LatestN(2)
+    with ocp.training.Checkpointer(folder / 'checkpoints', preservation_policy=policy) as checkpoints:
         if checkpoints.latest is not None:
             images = checkpoints.latest.step
-            found = checkpoints.load(images, _kept(reached))
-            reached = TrainingProgress(
-                training_step.EncoderState(found['params'], found['moments']), images, float(found['seconds'])
-            )
-        print(f'{reached.images} images seen, ready after {time.monotonic() - began:.0f} s', flush=True)
-        for after, log in _run(school, options, reached):
-            reached = after
-            checkpoints.save(reached.images, _kept(reached), overwrite=True)
-            _write_log(folder / 'log.csv', log | _scores(school, reached.state.params))
-    return reached
+            progress = _unpack_progress(images, checkpoints.load(images, _pack_progress(progress)))
+        report(f'{progress.images} images seen, ready after {time.monotonic() - began:.0f} s')
+        steps = _run_steps(setup, options, progress)
+        for progress, losses in steps:
+            checkpoints.save(progress.images, _pack_progress(progress), overwrite=True)
+            row = losses | _score_held_out(setup, progress.state.params)
+            _append_row(folder / 'log.csv', row)
+            report(' '.join(f'{name} {value}' for name, value in row.items()))
+    return progress
 
 
-def _kept(reached: TrainingProgress) -> dict:
-    return reached.state._asdict() | {'seconds': np.array(reached.seconds)}
+def _pack_progress(progress: TrainingProgress) -> dict:
+    """What a checkpoint has; the number of images is its name."""
+    return progress.state._asdict() | {'seconds': np.array(progress.seconds)}
 
 
-def _run(
-    school: TrainingSetup, options: argparse.Namespace, reached: TrainingProgress
+def _unpack_progress(images: int, content: dict) -> TrainingProgress:
+    return TrainingProgress(EncoderState(content['params'], content['moments']), images, float(content['seconds']))
+
+
+def _run_steps(
+    setup: TrainingSetup, options: TrainingOptions, progress: TrainingProgress
 ) -> Iterator[tuple[TrainingProgress, dict]]:
-    """Trains to the end, yielding (reached, log) whenever it is time to save."""
-    weights = training_step.LossWeights(options.pixel, options.perceptual)
-    step = training_step.make_encoder_step(school.generator, school.encoder, school.distance, weights)
-    root, logs, began = jax.random.key(SEED), [], time.monotonic() - reached.seconds
+    """Runs steps to the end of the training; yields (progress, row of mean losses) whenever a checkpoint is due."""
+    step = training_step.make_encoder_step(setup.generator, setup.encoder, setup.distance, options.weights)
+    root, history, began = jax.random.key(SEED), [], time.monotonic() - progress.seconds
     saved = time.monotonic()
-    while (share := _share(options, reached)) < 1:
-        rate = RATE * min(1.0, share / WARM) * (1 + math.cos(math.pi * share)) / 2
-        key = jax.random.fold_in(root, reached.images)
-        state, log = step(reached.state, key, np.float32(rate), school.params, school.vgg)
-        logs.append({name: float(value) for name, value in log.items()})
-        reached = TrainingProgress(state, reached.images + training_step.BATCH, time.monotonic() - began)
-        if time.monotonic() - saved > SAVE_SECONDS or _share(options, reached) >= 1:
-            means = {name: round(float(np.mean([log[name] for log in logs])), 5) for name in log}
-            yield reached, {'images': reached.images, 'seconds': round(reached.seconds), **means}
-            saved, logs = time.monotonic(), []
+    while (done := measure_progress(options, progress)) < 1:
+        key, rate = jax.random.fold_in(root, progress.images), np.float32(schedule_rate(done))
+        state, losses = step(progress.state, key, rate, setup.params, setup.distance_params)
+        history.append({name: float(value) for name, value in losses.items()})
+        progress = TrainingProgress(state, progress.images + training_step.BATCH_SIZE, time.monotonic() - began)
+        if time.monotonic() - saved > SAVE_SECONDS or measure_progress(options, progress) >= 1:
+            means = {name: round(float(np.mean([row[name] for row in history])), 5) for name in losses}
+            yield progress, {'images': progress.images, 'seconds': round(progress.seconds), **means}
+            saved, history = time.monotonic(), []
 
 
-def _share(options: argparse.Namespace, reached: TrainingProgress) -> float:
-    """How much of the training is done, 0 to 1."""
-    return reached.images / options.images if options.images else reached.seconds / 60 / options.minutes
+def _score_held_out(setup: TrainingSetup, encoder_params: dict) -> dict[str, float]:
+    """Mean correlation and PSNR over the held-out samples."""
+    keys = jax.random.split(jax.random.key(HELD_OUT_SEED), NUM_HELD_OUT)
+    batches = [
+        setup.score(setup.params, encoder_params, keys[i : i + SCORE_BATCH])
+        for i in range(0, NUM_HELD_OUT, SCORE_BATCH)
+    ]
+    correlation, psnr = (np.concatenate(values) for values in zip(*batches, strict=True))
+    return {'correlation': round(float(correlation.mean()), 4), 'psnr': round(float(psnr.mean()), 3)}
 
 
-def _scores(school: TrainingSetup, own: dict) -> dict[str, float]:
-    """Means over held-out samples: correlation of codes, PSNR of the images that the told codes give."""
-    keys = jax.random.split(jax.random.key(HELD_OUT_SEED), HELD_OUT)
-    parts = [school.score(school.params, own, keys[i : i + SCORED]) for i in range(0, HELD_OUT, SCORED)]
-    cosine, psnr = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return {'correlation': round(float(cosine.mean()), 4), 'psnr': round(float(psnr.mean()), 3)}
-
-
-def _write_log(path: Path, row: dict) -> None:
-    fresh = not path.exists()
+def _append_row(path: Path, row: dict) -> None:
+    new = not path.exists()
     with path.open('a', newline='', encoding='utf-8') as file:
         writer = csv.DictWriter(file, row)
-        if fresh:
+        if new:
             writer.writeheader()
         writer.writerow(row)
-    print(*(f'{name} {value}' for name, value in row.items()), flush=True)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -1,9 +1,9 @@
-"""What an encoder learns from: samples of its generator, whole or degraded, and how far its codes and their images are off.
+"""The training step of an encoder: samples of the generator, degradations, losses and the update.
 
     L = |s(E(d(x))) - s(c)|^2 + a |G(E(d(x))) - x|^2 + b |phi(G(E(d(x)))) - phi(x)|,   x = G(c)
 
-c: codes of the generator's own distribution; d: one of the degradations, or none; s: codes of mean 0 and deviation 1, those of
-the space z of one length, which means nothing to the generator; phi: features. Images are [B H W C] in [-1, 1].
+E: the encoder. G: the generator. c: a random latent code [B D]. d: a degradation, or none. s: standardises codes. phi: features
+of an extractor. a, b: `LossWeights`. All terms are means. Images are [B H W C] in [-1, 1].
 """
 
 from collections.abc import Callable
@@ -18,32 +18,40 @@ from mgan_jax import metrics, resize, tasks
 from mgan_jax.models import Encoder, Generator, perceptual
 from mgan_jax.models.pggan import pixel_norm
 
-BATCH, RENDERED = 32, 4  # images of a step; of every so many of them one is rendered again, which costs most
-SMALL = 16  # pixels a side of images that are enlarged again
-HOLE, NOISE = 0.5, 0.5  # the side of a hole, the largest share of pixels with noise
+BATCH_SIZE = 32
+RENDER_EVERY = 4  # one of so many predicted codes is rendered for the image losses, which cost most of a step
+LOW_SIDE = 16  # pixels a side of the images that are shrunk and enlarged again
+HOLE_SIDE = 0.5  # side of the hole, as a share of the image's
+MAX_NOISE = 0.5  # largest share of the pixels with noise
 
 
 class LossWeights(NamedTuple):
-    """Of the losses on images, beside that on codes: mean squared difference, mean absolute difference of features."""
+    """Weights of the losses on images; the loss on codes has weight 1.
+
+    pixel: a, of the mean squared difference. perceptual: b, of the mean absolute difference of features.
+    """
 
     pixel: float = 10.0
     perceptual: float = 0.2
 
 
 class EncoderState(NamedTuple):
-    """The encoder's weights and Adam's moments."""
+    """The encoder's weights, and Adam's moments of them."""
 
     params: dict
     moments: optax.OptState
 
 
 def init_encoder_state(encoder: Encoder, params: dict) -> EncoderState:
-    """The state before the first step."""
+    """Returns the state before the first step. params: initial weights of the encoder."""
     return EncoderState(params, _adam().init(params))
 
 
 def sample_codes(generator: Generator, params: Any, space: str, keys: Array) -> Array:
-    """Codes of the generator's own distribution, one for each key: [B D]."""
+    """Draws a random latent code for each key: [B D] of the space 'z' (normalised, of length sqrt(D)) or 'w'.
+
+    Raises ValueError for 'w' of a generator without styles.
+    """
     z = jax.vmap(lambda key: jax.random.normal(key, (generator.latent_dim,)))(keys)
     if space == 'z':
         return pixel_norm(z)
@@ -53,7 +61,7 @@ def sample_codes(generator: Generator, params: Any, space: str, keys: Array) -> 
 
 
 def render_samples(generator: Generator, params: Any, latents: Array, space: str) -> Array:
-    """The images of codes [B D], all layers by the same code: [B H W C]."""
+    """Renders codes [B D] of 'z' or 'w', the same code in all layers: -> images [B H W C] in about [-1, 1]."""
     last = generator.num_layers
     features = generator.features(params, latents, stop=last, space=space)
     tail = None if generator.styles is None else generator.styles.of(params, latents, space)
@@ -61,101 +69,118 @@ def render_samples(generator: Generator, params: Any, latents: Array, space: str
 
 
 def standardise_codes(params: dict, latents: Array, space: str) -> Array:
-    """Codes [B D] with mean 0 and deviation 1. params: of an encoder."""
+    """Codes [B D] to mean 0 and deviation 1. params: the encoder's, which hold the mean and the deviation of w.
+
+    Codes of 'z' are brought to the length sqrt(D), which a generator with PixelNorm ignores.
+    """
     if space == 'z':
         return pixel_norm(latents)
     return (latents - params['mean'][None]) / params['deviation'][None]
 
 
 def degrade_samples(images: Array, key: Array) -> Array:
-    """The first half as it is, then parts alike: enlarged from 16 pixels a side, grey, with a hole, with noise; as runs of
-    these tasks see their inputs."""
+    """Degrades the second half of a batch [B H W C] as the tasks do; the first half stays.
+
+    Equal parts are shrunk to about LOW_SIDE pixels a side and enlarged again, turned grey (colour images only), masked with
+    a hole, and corrupted by noise.
+    """
     half = len(images) // 2
-    ways = [_enlarged, *([_grey] if images.shape[-1] == 3 else []), _with_hole, _with_noise]
-    rows = [half + (len(images) - half) * i // len(ways) for i in range(len(ways) + 1)]
-    keys = jax.random.split(key, len(ways))
-    parts = zip(ways, rows[:-1], rows[1:], keys, strict=True)
-    return jnp.concatenate([images[:half], *(way(images[a:b], k) for way, a, b, k in parts)])
+    degradations = [_blur, *([_turn_grey] if images.shape[-1] == 3 else []), _mask_box, _add_noise]
+    rows = [half + (len(images) - half) * i // len(degradations) for i in range(len(degradations) + 1)]
+    keys = jax.random.split(key, len(degradations))
+    parts = zip(degradations, rows[:-1], rows[1:], keys, strict=True)
+    return jnp.concatenate([images[:half], *(degrade(images[a:b], k) for degrade, a, b, k in parts)])
 
 
 def make_encoder_step(
     generator: Generator, encoder: Encoder, distance: perceptual.Distance | None, weights: LossWeights
-) -> Callable:
-    """step(state, key, rate, params of the generator, weights of the distance) -> (state, log): one update.
+) -> Callable[..., tuple[EncoderState, dict[str, Array]]]:
+    """Returns the compiled step(state, key, rate, params, distance_params) -> (state, losses): one update of Adam.
 
-    log: the loss of codes, and of images the pixels' and the features'; rate: Adam's.
+    distance: the perceptual distance, None for none. rate: the learning rate. params: the generator's weights.
+    distance_params: those of the distance. losses: 'codes', 'pixels' and 'features', means without their weights. The state
+    is donated.
     """
     space = encoder.space
 
-    def image_losses(latents, images, params, vgg):
-        made = render_samples(generator, params, latents, space)
-        zero = jnp.zeros(())
-        seen = zero if distance is None else jnp.mean(distance(vgg, made, images))
-        return jnp.mean(jnp.square(made - images)), seen
+    def image_losses(latents: Array, images: Array, params: Any, distance_params: Any) -> tuple[Array, Array]:
+        rendered = render_samples(generator, params, latents, space)
+        features = jnp.zeros(()) if distance is None else jnp.mean(distance(distance_params, rendered, images))
+        return jnp.mean(jnp.square(rendered - images)), features
 
     def step(
-        state: EncoderState, key: Array, rate: Array, params: Any, vgg: Any
+        state: EncoderState, key: Array, rate: Array, params: Any, distance_params: Any
     ) -> tuple[EncoderState, dict[str, Array]]:
-        keys = jax.random.split(key, BATCH + 1)
+        keys = jax.random.split(key, BATCH_SIZE + 1)
         codes = sample_codes(generator, params, space, keys[1:])
         images = jnp.clip(render_samples(generator, params, codes, space), -1, 1)
-        seen = degrade_samples(images, keys[0])
+        degraded = degrade_samples(images, keys[0])
 
-        def loss(own):
-            told = encoder(own, seen)
-            off = jnp.mean(
-                jnp.square(standardise_codes(state.params, told, space) - standardise_codes(state.params, codes, space))
+        def loss(encoder_params: dict) -> tuple[Array, dict[str, Array]]:
+            predicted = encoder(encoder_params, degraded)
+            code_loss = jnp.mean(
+                jnp.square(
+                    standardise_codes(state.params, predicted, space) - standardise_codes(state.params, codes, space)
+                )
             )
-            pixel, features = image_losses(told[::RENDERED], images[::RENDERED], params, vgg)
-            log = {'codes': off, 'pixels': pixel, 'features': features}
-            return off + weights.pixel * pixel + weights.perceptual * features, log
+            pixel_loss, feature_loss = image_losses(
+                predicted[::RENDER_EVERY], images[::RENDER_EVERY], params, distance_params
+            )
+            losses = {'codes': code_loss, 'pixels': pixel_loss, 'features': feature_loss}
+            return code_loss + weights.pixel * pixel_loss + weights.perceptual * feature_loss, losses
 
-        slope, log = jax.grad(loss, has_aux=True)(state.params)
-        updates, moments = _adam().update(slope, state.moments)
-        moved = jax.tree.map(lambda x, change: x - rate * change, state.params, updates)
-        return EncoderState(moved, moments), log
+        gradient, losses = jax.grad(loss, has_aux=True)(state.params)
+        updates, moments = _adam().update(gradient, state.moments)
+        updated = jax.tree.map(lambda x, change: x - rate * change, state.params, updates)
+        return EncoderState(updated, moments), losses
 
     return jax.jit(step, donate_argnums=0)
 
 
-def score_encoder(generator: Generator, encoder: Encoder, params: Any, own: dict, keys: Array) -> tuple[Array, Array]:
-    """Of samples, one for each key: (the correlation of told and true codes [B], the PSNR of their images [B])."""
+def score_encoder(
+    generator: Generator, encoder: Encoder, params: Any, encoder_params: dict, keys: Array
+) -> tuple[Array, Array]:
+    """Scores an encoder on a random sample for each key: -> (correlation [B], PSNR [B] in dB).
+
+    correlation: cosine similarity of predicted and true standardised codes. PSNR: of the rendered predicted codes.
+    """
     codes = sample_codes(generator, params, encoder.space, keys)
     images = jnp.clip(render_samples(generator, params, codes, encoder.space), -1, 1)
-    told = encoder(own, images)
-    one, other = (standardise_codes(own, x, encoder.space) for x in (codes, told))
-    cosine = jnp.sum(one * other, axis=1) / (jnp.linalg.norm(one, axis=1) * jnp.linalg.norm(other, axis=1))
-    made = jnp.clip(render_samples(generator, params, told, encoder.space), -1, 1)
-    return cosine, metrics.psnr(made, images)
+    predicted = encoder(encoder_params, images)
+    a, b = (standardise_codes(encoder_params, x, encoder.space) for x in (codes, predicted))
+    correlation = jnp.sum(a * b, axis=1) / (jnp.linalg.norm(a, axis=1) * jnp.linalg.norm(b, axis=1))
+    rendered = jnp.clip(render_samples(generator, params, predicted, encoder.space), -1, 1)
+    return correlation, metrics.psnr(rendered, images)
 
 
-def _enlarged(images: Array, key: Array) -> Array:
-    factor = max(2, min(images.shape[1:3]) // SMALL)
+def _blur(images: Array, key: Array) -> Array:
+    """Low-resolution images, enlarged to their size as the observations of super-resolution are."""
+    factor = max(2, min(images.shape[1:3]) // LOW_SIDE)
     small = resize.shrink(images, factor, 'bilinear')
     return jnp.clip(jax.image.resize(small, images.shape, 'cubic'), -1, 1)
 
 
-def _grey(images: Array, key: Array) -> Array:
+def _turn_grey(images: Array, key: Array) -> Array:
     return jnp.broadcast_to(tasks.gray(images), images.shape)
 
 
-def _with_hole(images: Array, key: Array) -> Array:
-    """A box at a random place of each image, 0 as where `tasks.inpaint` has holes."""
+def _mask_box(images: Array, key: Array) -> Array:
+    """A box at a random place of each image is 0, as in the observations of `tasks.inpaint`."""
     b, height, width = images.shape[:3]
-    corner = jax.random.uniform(key, (2, b, 1)) * (1 - HOLE)  # as shares of the sides
+    corner = jax.random.uniform(key, (2, b, 1)) * (1 - HOLE_SIDE)  # as shares of the sides
     rows, columns = jnp.arange(height)[None] / height, jnp.arange(width)[None] / width
-    inside = [(at - corner[i] >= 0) & (at - corner[i] < HOLE) for i, at in enumerate((rows, columns))]
+    inside = [(at - corner[i] >= 0) & (at - corner[i] < HOLE_SIDE) for i, at in enumerate((rows, columns))]
     hole = inside[0][:, :, None] & inside[1][:, None, :]
     return jnp.where(hole[..., None], 0, images)
 
 
-def _with_noise(images: Array, key: Array) -> Array:
-    """Salt and pepper, each channel by itself, on a random share of each image's pixels."""
-    share, where, what = jax.random.split(key, 3)
+def _add_noise(images: Array, key: Array) -> Array:
+    """Salt and pepper in each channel of a random share of each image's pixels."""
+    share_key, place_key, value_key = jax.random.split(key, 3)
     b, height, width = images.shape[:3]
-    least = jax.random.uniform(share, (b, 1, 1, 1)) * NOISE
-    hit = jax.random.uniform(where, (b, height, width, 1)) < least
-    return jnp.where(hit, jax.random.rademacher(what, images.shape, images.dtype), images)
+    share = jax.random.uniform(share_key, (b, 1, 1, 1)) * MAX_NOISE
+    corrupted = jax.random.uniform(place_key, (b, height, width, 1)) < share
+    return jnp.where(corrupted, jax.random.rademacher(value_key, images.shape, images.dtype), images)
 
 
 def _adam() -> optax.GradientTransformation:

@@ -108,7 +108,7 @@ def _require_fit(name: str, encoder: models.Encoder, prior: PriorSettings, param
         )
     if encoder.space != prior.space[0] or (encoder.space == 'z' and encoder.label != prior.label):
         raise ValueError(
-            f"the encoder '{name}' tells codes of the space '{encoder.space}' (label {encoder.label}), but space is "
+            f"the encoder '{name}' predicts codes of the space '{encoder.space}' (label {encoder.label}), but space is "
             f"'{prior.space}' and label {prior.label}; one of 'w' serves 'w' and 'w+'."
         )
     if prior.num_codes > 1 and not prior.init_spread:

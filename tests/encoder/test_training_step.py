@@ -1,4 +1,4 @@
-"""What an encoder learns from: samples, degradations, the losses and their step."""
+"""Samples, degradations, losses and the step of an encoder's training."""
 
 import functools
 
@@ -26,7 +26,7 @@ def generator(styles=False):
     return network, toy.draw_weights(network.init)
 
 
-def test_samples_are_the_generators_own():
+def test_codes_follow_the_distribution_of_the_generator():
     network, params = generator(styles=True)
     z = training_step.sample_codes(network, params, 'z', KEYS)
     assert z.shape == (4, 6)
@@ -38,59 +38,59 @@ def test_samples_are_the_generators_own():
 
 
 @pytest.mark.parametrize('styles, space', [(False, 'z'), (True, 'z'), (True, 'w')])
-def test_a_code_is_rendered_as_the_generator_does(styles, space):
+def test_a_code_is_rendered_as_by_the_generator(styles, space):
     network, params = generator(styles)
     codes = training_step.sample_codes(network, params, space, KEYS[:2])
-    wanted = network.generate(params, codes) if space == 'z' else network.generate(params, codes, space='w')
+    expected = network.generate(params, codes) if space == 'z' else network.generate(params, codes, space='w')
     np.testing.assert_allclose(
-        training_step.render_samples(network, params, codes, space), wanted, rtol=1e-4, atol=1e-5
+        training_step.render_samples(network, params, codes, space), expected, rtol=1e-4, atol=1e-5
     )
 
 
-def test_degradations_are_those_of_the_tasks():
-    seen = training_step.degrade_samples(IMAGES, jax.random.key(0))
-    np.testing.assert_array_equal(seen[:8], IMAGES[:8])  # whole
+def test_degradations_equal_the_observations_of_the_tasks():
+    degraded = training_step.degrade_samples(IMAGES, jax.random.key(0))
+    np.testing.assert_array_equal(degraded[:8], IMAGES[:8])  # not degraded
     small = jax.image.resize(tasks.super_resolve(2).degrade(IMAGES[8:10]), (2, 32, 32, 3), 'cubic')
-    np.testing.assert_allclose(seen[8:10], np.clip(small, -1, 1), atol=1e-6)
-    np.testing.assert_allclose(seen[10:12], np.repeat(tasks.gray(IMAGES[10:12]), 3, axis=-1), atol=1e-6)
-    for image, found in zip(IMAGES[12:14], seen[12:14], strict=True):
-        hole = np.asarray((found == 0).all(axis=-1))
+    np.testing.assert_allclose(degraded[8:10], np.clip(small, -1, 1), atol=1e-6)
+    np.testing.assert_allclose(degraded[10:12], np.repeat(tasks.gray(IMAGES[10:12]), 3, axis=-1), atol=1e-6)
+    for image, masked in zip(IMAGES[12:14], degraded[12:14], strict=True):
+        hole = np.asarray((masked == 0).all(axis=-1))
         assert hole.sum() == 16 * 16 and hole.any(axis=0).sum() == hole.any(axis=1).sum() == 16
-        np.testing.assert_array_equal(found[~hole], image[~hole])
-    noisy = np.asarray((seen[14:] != IMAGES[14:]).any(axis=-1))
-    assert set(np.unique(seen[14:][noisy])) == {-1, 1} and 0 < noisy.mean() < training_step.NOISE
-    assert jnp.abs(seen - training_step.degrade_samples(IMAGES, jax.random.key(1)))[12:].max() > 0.1
+        np.testing.assert_array_equal(masked[~hole], image[~hole])
+    noisy = np.asarray((degraded[14:] != IMAGES[14:]).any(axis=-1))
+    assert set(np.unique(degraded[14:][noisy])) == {-1, 1} and 0 < noisy.mean() < training_step.MAX_NOISE
+    assert jnp.abs(degraded - training_step.degrade_samples(IMAGES, jax.random.key(1)))[12:].max() > 0.1
 
 
-def test_grey_images_are_never_made_grey():
+def test_grey_images_have_the_other_degradations():
     grey = training_step.degrade_samples(IMAGES[..., :1], jax.random.key(0))
     assert grey.shape == (16, 32, 32, 1) and jnp.abs(grey[8:] - IMAGES[8:, ..., :1]).max() > 0.1
 
 
-def test_steps_lessen_the_loss_and_leave_what_was_measured():
+def test_steps_lower_the_losses_and_keep_the_mean_and_deviation_of_w():
     network, params = generator(styles=True)
-    told = encoder.build_encoder([8, 8], 5, [8], 'any', space='w')
-    own = toy.draw_weights(told.init) | {'mean': jnp.ones(5), 'deviation': 2 * jnp.ones(5)}
+    network_encoder = encoder.build_encoder([8, 8], 5, [8], 'any', space='w')
+    encoder_params = toy.draw_weights(network_encoder.init) | {'mean': jnp.ones(5), 'deviation': 2 * jnp.ones(5)}
     extractor, vgg = toy.extractor()
     step = training_step.make_encoder_step(
-        network, told, perceptual.feature_distance(extractor, 'relu2_1'), training_step.LossWeights()
+        network, network_encoder, perceptual.feature_distance(extractor, 'relu2_1'), training_step.LossWeights()
     )
-    state, logs = training_step.init_encoder_state(told, own), []
-    for _ in range(30):  # of the same images
-        state, log = step(state, jax.random.key(1), np.float32(1e-2), params, vgg)
-        logs.append(log)
+    state, history = training_step.init_encoder_state(network_encoder, encoder_params), []
+    for _ in range(30):  # the same key draws the same images
+        state, losses = step(state, jax.random.key(1), np.float32(1e-2), params, vgg)
+        history.append(losses)
     for name in ('codes', 'pixels', 'features'):
-        assert logs[-1][name] < 0.8 * logs[0][name], name
+        assert history[-1][name] < 0.8 * history[0][name], name
     np.testing.assert_array_equal(state.params['mean'], 1)
     np.testing.assert_array_equal(state.params['deviation'], 2)
 
 
-def test_the_true_codes_are_the_best():
-    """By an 'encoder' that knows them, and one that tells their opposite."""
+def test_true_codes_have_the_best_scores():
+    """One encoder returns the true codes, another one their negatives."""
     network, params = generator()
     codes = training_step.sample_codes(network, params, 'z', KEYS)
     for sign in (1, -1):
-        knows = encoder.Encoder(lambda own, images, sign=sign: sign * codes, 'z', '', -1, None)
-        correlation, psnr = training_step.score_encoder(network, knows, params, {}, KEYS)
+        fake = encoder.Encoder(lambda params, images, sign=sign: sign * codes, 'z', '', -1, None)
+        correlation, psnr = training_step.score_encoder(network, fake, params, {}, KEYS)
         np.testing.assert_allclose(correlation, sign, rtol=1e-4)
         assert (psnr > 60).all() if sign == 1 else (psnr < 40).all()

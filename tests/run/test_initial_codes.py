@@ -201,7 +201,7 @@ def test_without_it_codes_are_random(folder):
     found = inverted(folder, steps=1)
     assert find(settings_of(folder), generator, params) is initial_codes.RANDOM
     for case, codes in zip(found.cases, found.codes.latents, strict=True):
-        key = jax.random.fold_in(jax.random.key(0), case.number)[None]
+        key = jax.random.fold_in(jax.random.key(0), case.checksum)[None]
         drawn = composition.init(key, generator, params, batch=1, num_codes=2, layer=3)
         np.testing.assert_array_equal(drawn.latents[0], codes)
 
@@ -233,7 +233,7 @@ def test_refused(folder, earlier, capsys, fields, message):
 @pytest.mark.parametrize('changes', [{'space': 'w'}, {'label': 1}])
 def test_codes_of_another_space_are_refused(folder, tmp_path, capsys, changes):
     save_encoder(tmp_path / 'encoder', models.load(folder / 'generator')[1], **changes)
-    assert 'tells codes of the space' in refused(capsys, run(folder, tmp_path / 'out', init_from=tmp_path / 'encoder'))
+    assert 'predicts codes of the space' in refused(capsys, run(folder, tmp_path / 'out', init_from=tmp_path / 'encoder'))
 
 
 def test_a_folder_that_no_run_has_written_is_refused(folder, tmp_path, capsys):
