@@ -90,7 +90,7 @@ def _make_niqe_model(path: Path) -> str:
     if not path.exists():
         drawn = scenes.draw_batch(train.SEED, 0, PRISTINE).images
         photos = [np.float32(pixels) / 127.5 - 1 for pixels in drawn]
-        niqe.pack_niqe_model(path, niqe.fit_niqe_model(photos, PATCH, 'drawn scenes'))
+        atomic.write_bytes(path, niqe.pack_niqe_model(niqe.fit_niqe_model(photos, PATCH, 'drawn scenes')))
     return str(path)
 
 
