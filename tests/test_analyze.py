@@ -68,6 +68,7 @@ def out(folder, parts, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_every_analysis_writes_figures_and_tables(out):
     for name in ('codes_layers', 'tasks', 'roles/photo0', 'generators/photo0'):
         with Image.open(out / f'{name}.png') as picture:

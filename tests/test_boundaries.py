@@ -48,6 +48,7 @@ def test_conditioning(folder):
     assert abs(normal @ other) < 1e-6 and normal @ NORMAL > 0.95
 
 
+@pytest.mark.slow
 def test_a_move_along_a_boundary_of_generated_images_raises_the_attribute(tmp_path):
     shape = {'resolution': 16, 'latent_dim': 4, 'fmaps_base': 32, 'fmaps_max': 4}
     generator = pggan.build_pggan(**shape)

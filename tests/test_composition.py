@@ -67,6 +67,7 @@ def loop(generator, params, codes, layer, space='z'):
     return np.stack(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('layer', [1, 4, 6])
 def test_equations_2_and_3(small, layer):
     generator, params = small
@@ -204,6 +205,7 @@ def styled(request):
     return generator, toy.draw_weights(generator.init, seed=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('space', ['z', 'w', 'w+'])
 @pytest.mark.parametrize('noise', [False, True])
 def test_one_code_of_weight_one_is_plain_generation(styled, space, noise):
@@ -218,6 +220,7 @@ def test_one_code_of_weight_one_is_plain_generation(styled, space, noise):
     np.testing.assert_allclose(image, generator.generate(params, z), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('space', ['z', 'w', 'w+'])
 def test_codes_of_a_space(styled, space):
     generator, params = styled
@@ -233,6 +236,7 @@ def test_codes_of_a_space(styled, space):
     assert image.shape == (2, 16, 16, 3) and np.isfinite(image).all()
 
 
+@pytest.mark.slow
 def test_every_part_of_the_codes_has_a_gradient(styled):
     generator, params = styled
     codes = composition.init(
@@ -255,6 +259,7 @@ def test_an_image_does_not_depend_on_its_batch(styled):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x[1:2], y, atol=1e-6), three, one)
 
 
+@pytest.mark.slow
 def test_half_precision_stays_inside_the_networks(styled):
     generator, params = styled
     half = models.cast(params, jnp.bfloat16)

@@ -31,6 +31,7 @@ def test_weights_take_at_most_five_mebibytes():
     assert sum(path.stat().st_size for path in files) <= 5 * 2**20
 
 
+@pytest.mark.slow
 def test_samples_fill_the_range_of_images(samples):
     assert samples.shape == (128, 64, 64, 3)
     assert np.percentile(samples, 1) > -1.3
@@ -75,6 +76,7 @@ def test_bundled_images_are_held_out_scenes():
         np.testing.assert_array_equal(images.to_uint8(images.read_image(source.path).pixels), pixels)
 
 
+@pytest.mark.slow
 def test_super_resolution_of_a_bundled_scene(tmp_path, capsys):
     arguments = [
         '--config',
@@ -91,6 +93,7 @@ def test_super_resolution_of_a_bundled_scene(tmp_path, capsys):
     assert metrics.psnr(shrunk, observation.pixels[None])[0] > 24
 
 
+@pytest.mark.slow
 def test_encoder_inverts_samples_and_scenes():
     """Its codes for new samples and for drawn scenes render far closer images than the mean code."""
     (generator, params), (encoder, own) = models.load('demo'), models.load('demo-encoder')

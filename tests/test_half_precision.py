@@ -42,6 +42,7 @@ def invert():
     return run
 
 
+@pytest.mark.slow
 def test_bfloat16_goes_where_float32_goes(invert):
     (exact, trace, psnr), (half, half_trace, half_psnr) = invert('float32'), invert('bfloat16')
     floats = [leaf for leaf in jax.tree.leaves((half, half_trace)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
@@ -51,6 +52,7 @@ def test_bfloat16_goes_where_float32_goes(invert):
     assert not (half.best_loss == exact.best_loss).all()
 
 
+@pytest.mark.slow
 def test_rematerialisation_goes_where_none_goes(invert):
     (_, trace, psnr), (_, remat_trace, remat_psnr) = invert('float32'), invert('float32', remat=True)
     assert jnp.allclose(trace['loss'], remat_trace['loss'], rtol=1e-2)

@@ -67,6 +67,7 @@ def expected(folder):
     return out
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again(command, expected, tmp_path):
     """While it writes a checkpoint, while it writes a result, and in between; each goes on where the one before ended."""
     out = tmp_path / 'out'
@@ -113,6 +114,7 @@ jobs.carry_out(jobs.prepare_job(invert.read_settings(sys.argv[3:]), share=share)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed(folder, command, expected, tmp_path, capfd):
     """The other one neither waits nor fails, and what the killed one had finished is not done again."""
     out = tmp_path / 'out'
@@ -130,6 +132,7 @@ def test_two_processes_of_which_one_is_killed(folder, command, expected, tmp_pat
     assert capfd.readouterr().err == ''
 
 
+@pytest.mark.slow
 def test_a_folder_belongs_to_one_run_until_its_process_ends(folder, command, tmp_path, capsys):
     out, found = tmp_path / 'out', []
 
@@ -177,6 +180,7 @@ def small_disk(tmp_path):
     subprocess.run(['umount', '--lazy', disk], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('room', [0, 20, 60, 100, 140])
 def test_a_disk_that_is_full(folder, undisturbed, small_disk, capsys, room):
     """From one with no room at all, to one with room for nearly all results; the next run goes on."""
@@ -238,6 +242,7 @@ def stopped(folder, out):
     return sorted(path for path in checkpoint.rglob('*') if path.is_file())
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints(folder, undisturbed, tmp_path, capsys):
     """Whichever of its files is cut short or missing: either it does not matter, or it is told in a sentence."""
     files = stopped(folder, tmp_path / 'stopped')
@@ -257,6 +262,7 @@ def test_damaged_checkpoints(folder, undisturbed, tmp_path, capsys):
     assert told == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'change, reason',
     [
@@ -315,6 +321,7 @@ def test_a_result_that_cannot_be_written_leaves_its_checkpoint(folder, undisturb
     assert compare_results(tmp_path, undisturbed) == []
 
 
+@pytest.mark.slow
 def test_images_whose_turn_has_not_come_again_stay_saved(folder, tmp_path, monkeypatch):
     """Four images are stopped, and go on in two slots, which are stopped, too."""
     done = [

@@ -32,6 +32,7 @@ def test_any_optimizer_reaches_the_minimum(optimizer, num_steps):
     np.testing.assert_allclose(trace['loss'][0], quadratic(jnp.zeros((3, 2)), TARGET), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_equals_single_runs():
     batch = 3
     generator, params = toy.generator()
@@ -125,6 +126,7 @@ def test_no_step_is_refused():
         minimise(quadratic, optax.sgd(0.1), jnp.zeros((3, 2)), TARGET, num_steps=0)
 
 
+@pytest.mark.slow
 def test_images_over_two_devices_need_no_collective():
     generator, params = toy.generator()
     objective = losses.objective(generator, tasks.reconstruct(), layer=4, perceptual=0)
@@ -157,6 +159,7 @@ def assert_trees_equal(one, two, places=slice(None)):
         np.testing.assert_array_equal(a[places] if a.ndim else a, b[places] if b.ndim else b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('optimizer', 'batch'),
     [(CLIPPED, 1), (CLIPPED, 2), (CLIPPED, 5), (optax.lbfgs(), 5)],

@@ -69,6 +69,7 @@ def nudged(start, count):
     return start * (1 + nudges)
 
 
+@pytest.mark.slow
 def test_trajectory(step, generator, vgg_params, name):
     state, trace = follow(step, generator, vgg_params, name, 1, nudged(REFERENCE['z0'][1], STARTS), 40)
     expected = REFERENCE[f'{name}_losses'][1][:, None]
@@ -85,6 +86,7 @@ def test_trajectory(step, generator, vgg_params, name):
     assert relative_error(image, REFERENCE[f'{name}_image'][1:]) < 1e-2
 
 
+@pytest.mark.slow
 def test_trajectory_near_a_kink(step, generator, vgg_params, name):
     starts = np.split(nudged(REFERENCE['z0'][0], 2 * STARTS), 2)
     runs = [follow(step, generator, vgg_params, name, 0, some, 10)[1]['loss'] for some in starts]

@@ -85,6 +85,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('config', 'field', 'value', 'words'), REFUSED)
 def test_unusable_settings(folder, tmp_path, capsys, config, field, value, words):
     (folder / 'empty').mkdir(exist_ok=True)
@@ -203,6 +204,7 @@ def command_line(folder, out, **fields):
     return [sys.executable, '-m', 'mgan_jax.invert', *command]
 
 
+@pytest.mark.slow
 def test_quiet_without_a_terminal(folder, tmp_path):
     command = command_line(folder, tmp_path / 'out', images=folder / 'photos' / 'photo0.png')
     environment = os.environ | {'XDG_CACHE_HOME': str(tmp_path)}
@@ -219,6 +221,7 @@ HEAR_INTERRUPTIONS = (
 )
 
 
+@pytest.mark.slow
 def test_progress_bar_and_interruption(folder, tmp_path):
     """On a terminal a bar shows the figures; Ctrl-C leaves whole folders and a sentence."""
     out = tmp_path / 'out'

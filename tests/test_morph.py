@@ -95,6 +95,7 @@ def test_a_morph_ends_at_the_other_result(unstyled, tmp_path, capsys):
         np.testing.assert_allclose(tiles[:, place].mean((0, 1)), images.to_uint8(image).mean((0, 1)), atol=6)  # of WebP
 
 
+@pytest.mark.slow
 def test_a_mix_ends_at_mixed_styles(styled, tmp_path):
     root, generator, params = styled
     assert run(root, tmp_path / 'out', '--frames=2', '--mix=2') == 0
@@ -108,6 +109,7 @@ def test_a_mix_ends_at_mixed_styles(styled, tmp_path):
     assert (tmp_path / 'out' / 'mix.png').is_file() and (tmp_path / 'out' / 'mix.webp').is_file()
 
 
+@pytest.mark.slow
 def test_a_result_of_a_run_gives_its_image(unstyled, tmp_path):
     root, generator, params = unstyled
     (tmp_path / 'photos').mkdir()

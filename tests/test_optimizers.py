@@ -18,6 +18,7 @@ def first_step(optimizer):
     return optimizer.update(gradients, optimizer.init(codes), codes)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('make', [optimizers.whitening_optimizer, optimizers.split_adam_optimizer])
 def test_rates_are_the_size_of_the_first_step(make):
     step = first_step(make(0.1, 0.02, 300))

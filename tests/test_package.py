@@ -181,6 +181,7 @@ def test_version_tells_what_computes(capsys):
     assert rows['devices'] == '2 x cpu (cpu)'
 
 
+@pytest.mark.slow
 def test_convert_runs_with_one_copy_of_the_converters(tmp_path):
     code = (
         'import sys; from mgan_jax.__main__ import main\n'

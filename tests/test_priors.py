@@ -24,6 +24,7 @@ def styled():
     return generator, toy.draw_weights(generator.init)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'network, space, tail',
     [(toy.generator, 'z', True), (styled, 'w+', True), (styled, 'z', False)],
@@ -77,6 +78,7 @@ def test_codes_of_an_earlier_run_are_taken_as_they_are():
     assert priors.codes_around(codes, composition.Codes(jnp.ones((1, 2, 4)), jnp.ones((1, 2, 3))), 0.5) is codes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('prior, name', [('feature-map', 'features'), ('dip', 'weights_kernel')])
 def test_from_files_into_files(folder, tmp_path, prior, name):
     fields = {'generator': '', 'dip_size': SIDE} if prior == 'dip' else {}

@@ -238,6 +238,7 @@ sys.exit('\\n'.join(failed) or 0)
 """
 
 
+@pytest.mark.slow
 def test_every_module_can_be_the_first_that_is_imported():
     names = [f'mgan_jax.{name}'.rstrip('.') for name in MODULES]
     done = subprocess.run([sys.executable, '-c', EACH_ALONE, *names], cwd=ROOT, capture_output=True, text=True)

@@ -172,6 +172,7 @@ def restore(task, image, inversion):
     return tasks.target(observation), task.observe(inversion, observation), task.finish(inversion, observation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ALL)
 def test_inside_jit_vmap_and_grad(name):
     task = ALL[name]

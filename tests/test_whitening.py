@@ -41,6 +41,7 @@ def reference(gradients, b1, b2):
     return unit((vectors / np.sqrt(values)) @ vectors.T @ (mean / np.sqrt(columns + FLOOR * columns.max())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('rows, columns', [(1, 6), (2, 1), (5, 40), (20, 7), (30, 64)])
 @pytest.mark.parametrize('decays', [{'b1': 0.8, 'b2': 0.9}, {'b1': 0.0, 'b2': 0.5}])
 def test_the_formula(rows, columns, decays):

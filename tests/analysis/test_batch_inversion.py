@@ -27,6 +27,7 @@ def prepare_job(images, **changes):
     return jobs.prepare_job(settings)
 
 
+@pytest.mark.slow
 def test_the_files_of_a_run_are_the_same(images, tmp_path):
     job = prepare_job(images)
     inverted = batch_inversion.invert_images(job)
@@ -39,6 +40,7 @@ def test_the_files_of_a_run_are_the_same(images, tmp_path):
     assert np.abs(inverted.result).max() <= 1
 
 
+@pytest.mark.slow
 def test_iterates_are_those_of_the_run(images):
     job = prepare_job(images)
     batches = dict(batch_inversion.invert_batch(job, job.sources[:2], [1, 2, 9]))
@@ -48,6 +50,7 @@ def test_iterates_are_those_of_the_run(images):
     assert (batches[4].loss <= batches[1].loss).all() and (batches[4].loss < batches[1].loss).any()
 
 
+@pytest.mark.slow
 def test_the_iterate_is_the_one_that_the_settings_keep(images):
     after_one_step = []
     for keep in ('best', 'last'):
@@ -59,6 +62,7 @@ def test_the_iterate_is_the_one_that_the_settings_keep(images):
     assert (last.codes.alpha != best.codes.alpha).any()
 
 
+@pytest.mark.slow
 def test_an_image_without_a_target_is_an_error(images):
     inverted = batch_inversion.invert_images(prepare_job(images, damaged=True))
     with pytest.raises(ValueError, match="target of '0' is not known"):

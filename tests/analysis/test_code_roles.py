@@ -22,6 +22,7 @@ def own():
     return generator, params, codes._replace(alpha=alpha.at[:, -1].min(THRESHOLD))
 
 
+@pytest.mark.slow
 def test_differences_are_those_of_images_without_the_large_entries(own):
     generator, params, codes = own
     found = code_roles.code_differences(generator, params, codes, layer=LAYER, threshold=THRESHOLD)

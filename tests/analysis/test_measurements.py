@@ -45,6 +45,7 @@ def list_stored(store):
     return [f'{name}/{file}' for name in names for file in store.names(f'{measurements.FOLDER}/{name}')]
 
 
+@pytest.mark.slow
 def test_rows_are_measures_of_the_results(folder, store, job):
     perception = jobs.load_networks(job.settings).perception
     distance = measurements.make_distance(perception, small_runs.SIDE)

@@ -10,6 +10,7 @@ from benchmarks import memory
 SMALL = memory.StepSetting(32, 4, 3, 1, width=16, size=16)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('quick_compilation')
 def test_rows_of_a_sweep(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(memory, 'QUICK', {'batch': [SMALL]})
@@ -33,6 +34,7 @@ def test_sweeps_change_one_thing_at_a_time():
         assert changed == {name}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='the peak comes from /proc')
 def test_a_step_in_a_process_of_its_own():
     measured = memory._run_in_process(SMALL)

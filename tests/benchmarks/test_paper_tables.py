@@ -42,6 +42,7 @@ def rows_of(place):
         return {row['method']: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_means_are_of_all_images(measured):
     place, _ = measured
     files = sorted((place / 'measured').glob('centre_multi-code_*.json'))
@@ -81,6 +82,7 @@ def test_tables_describe_their_columns(measured):
         assert picture.size == (8 * 128, 20 + 128)
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_or_has_changed_is_measured(measured, capsys):
     place, command = measured
     (place / 'measured' / 'centre_multi-code_0002.json').unlink()

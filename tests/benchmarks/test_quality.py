@@ -19,6 +19,7 @@ def command(folder, tmp_path_factory):
     return place + size + [f'--set={name}={value}' for name, value in fields.items()]
 
 
+@pytest.mark.slow
 def test_tables(command, quick_compilation, tmp_path, capsys):
     quality.main(command)
     rows = {row['optimiser']: row for row in quality.summarise_runs(quality.Path(command[0]))}

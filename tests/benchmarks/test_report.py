@@ -9,6 +9,7 @@ from benchmarks import report, screenshots
 from tests import browser
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(browser.find_browser() is None, reason='there is no Chromium')
 def test_figures_and_pictures(tmp_path, capsys):
     out = tmp_path / 'run'

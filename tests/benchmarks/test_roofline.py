@@ -16,6 +16,7 @@ def saved(tmp_path_factory):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_quick_run_measures_every_part(saved):
     rows = {row['part']: row for row in saved['rows']}
     assert list(rows) == ['G1', 'G2', 'extractor', 'rest', 'step']

@@ -27,6 +27,7 @@ def saved(request, tmp_path_factory):
     return json.loads(path.read_text()), request.param == 'with torch'
 
 
+@pytest.mark.slow
 def test_quick_run_times_the_sides_in_turns(saved):
     record, torch = saved
     sides = ['ours', 'plain', 'best', 'original'] if torch else ['ours', 'plain']

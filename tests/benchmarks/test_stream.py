@@ -9,6 +9,7 @@ from benchmarks import stream
 pytestmark = pytest.mark.usefixtures('quick_compilation')
 
 
+@pytest.mark.slow
 def test_rows_at_numbers_of_images(tmp_path, capsys):
     stream.main(['--images', '40', '--batch', '4', '--out', str(tmp_path / 'stream.json')])
     record = json.loads((tmp_path / 'stream.json').read_text())

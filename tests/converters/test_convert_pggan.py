@@ -36,6 +36,7 @@ def test_output_of_the_original_implementation(name):
     np.testing.assert_allclose(image, REFERENCE['image'], rtol=0, atol=1e-4 * np.abs(REFERENCE['image']).max())
 
 
+@pytest.mark.slow
 def test_feature_maps_of_the_original_implementation():
     network = find_network(formats.read_weight_file(DATA / 'pggan_res32.pth').value)
     generator = model.build_pggan(**network.configuration)

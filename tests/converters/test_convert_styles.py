@@ -23,6 +23,7 @@ def read(name, network=None):
     return BUILDERS[found.architecture](**found.configuration), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', TRUNCATION)
 @pytest.mark.parametrize('kind', ['.pth', '_tf.pkl'])
 def test_images_of_the_original_implementation(name, kind):
@@ -35,6 +36,7 @@ def test_images_of_the_original_implementation(name, kind):
     assert relative_error(image, arrays['image_w_plus']) < 1e-5
 
 
+@pytest.mark.slow
 def test_images_of_nvidias_implementation():
     generator, found = read('stylegan2_ada_res32.pkl')
     arrays, params = stored('stylegan2_ada_res32'), found.params
@@ -79,6 +81,7 @@ def test_the_moving_average_is_taken_unless_another_is_asked_for():
         read('pggan_res32_tf.pkl', 'H')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['stylegan_res32_tf.pkl', 'stylegan2_ada_res32.pkl'])
 def test_a_model_directory_is_made(tmp_path, name):
     report = convert(DATA / name, tmp_path / 'model')
@@ -127,6 +130,7 @@ def nvidia_state():
     return dict(formats.read_weight_file(DATA / 'stylegan2_ada_res32.pkl').value['G_ema'])
 
 
+@pytest.mark.slow
 def test_class_conditional_network():
     state = nvidia_state()
     rng = np.random.default_rng(0)

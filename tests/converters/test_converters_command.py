@@ -35,6 +35,7 @@ def test_what_was_found_is_printed(tmp_path, capsys):
         assert text in printed.out
 
 
+@pytest.mark.slow
 def test_as_a_program(tmp_path):
     def run():
         command = [sys.executable, '-W', 'error', '-m', 'converters', PGGAN, tmp_path / 'model']

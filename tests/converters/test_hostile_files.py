@@ -206,6 +206,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', HOSTILE)
 def test_refused_in_a_sentence(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -249,6 +250,7 @@ def test_the_small_files_are_sound(tmp_path):
         np.testing.assert_array_equal(state['x'], A)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', SMALL)
 def test_cut_at_every_byte(name, tmp_path):
     path = tmp_path / 'weights'
@@ -285,6 +287,7 @@ def reads_or_refuses(path, raw: bytes) -> None:
         assert '\n' not in str(error)
 
 
+@pytest.mark.slow
 @quick
 @given(st.sampled_from(sorted(SMALL)), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6))
 def test_changed_bytes(tmp_path, name, changes):
@@ -294,12 +297,14 @@ def test_changed_bytes(tmp_path, name, changes):
     reads_or_refuses(tmp_path / 'weights', bytes(raw))
 
 
+@pytest.mark.slow
 @quick
 @given(st.sampled_from(sorted(SMALL)), st.sampled_from(sorted(SMALL)), st.integers(0, 2000), st.integers(0, 2000))
 def test_spliced_files(tmp_path, first, second, end, start):
     reads_or_refuses(tmp_path / 'weights', SMALL[first][:end] + SMALL[second][start:] or b'x')
 
 
+@pytest.mark.slow
 @quick
 @given(st.lists(PIECES, max_size=40))
 def test_any_instructions(tmp_path, pieces):

@@ -55,6 +55,7 @@ def _interrupt(monkeypatch, calls):
     monkeypatch.setattr(extractor, '_write_log', write_or_stop)
 
 
+@pytest.mark.slow
 def test_steps_lower_the_loss_and_leave_the_preprocessing():
     before = extractor.init_extractor_state(seed=3).params
     after, losses = _run(40)
@@ -117,6 +118,7 @@ def test_scores_name_what_each_attribute_needs(monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_training_continues_as_if_never_interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(extractor, 'IMAGES', 64)
     whole = extractor.train_extractor(tmp_path / 'whole', 1, 2)

@@ -50,6 +50,7 @@ def test_equalise_weights_is_the_inverse_of_unequalise_weights():
     assert all(0.7 < float(kernel.std()) < 1.3 for kernel in kernels)  # ~ N(0, 1)
 
 
+@pytest.mark.slow
 def test_a_grown_generator_keeps_the_average_and_renews_to_rgb():
     previous = gan.init_gan_state(SMALL, jax.random.key(0), None)
     previous = previous._replace(average=jax.tree.map(lambda x: x + 1, previous.average))

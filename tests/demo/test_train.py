@@ -35,6 +35,7 @@ def _rows(folder):
     return [{name: value for name, value in row.items() if name != 'seconds_per_step'} for row in rows]
 
 
+@pytest.mark.slow
 def test_training_continues_as_if_never_interrupted(tmp_path, monkeypatch):
     whole = train.train_gan(tmp_path / 'whole', STAGES)
     for checkpoints in (1, 1, 1):  # within the first stage, between the stages, within the second

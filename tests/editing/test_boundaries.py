@@ -145,6 +145,7 @@ def styled_generator():
     return network, toy.draw_weights(network.init)
 
 
+@pytest.mark.slow
 def test_samples_in_w():
     network, params = styled_generator()
     latents, scores = boundaries.sample_attributes(network, params, lambda images: images.mean((1, 2, 3)), 150, 'w')

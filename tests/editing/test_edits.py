@@ -175,6 +175,7 @@ def finished_run(folder, two_boundaries, two_photos, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_run_writes_the_edit_the_inversion_and_the_strip(finished_run, folder, two_boundaries):
     files = {path.name for path in (finished_run / 'photo0').iterdir()} - {'edit.mp4'}
     assert files == FILES | {'target.png', 'edit.png', 'edit.webp'}

@@ -184,6 +184,7 @@ def test_a_morph_in_w_is_linear_and_refuses_other_shapes():
         moves.match_codes(first, second._replace(latents=second.latents[:, :1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('layer', [1, 3, 4])
 def test_a_mix_of_single_codes_is_generation_from_mixed_styles(styled_generator, layer):
     """With one code of importance 1, inversion is generation; the composing layer is 3."""

@@ -12,6 +12,7 @@ def make_arguments(folder, destination, *more):
     return [str(folder / 'generator'), str(destination), '--channels=4,8', *map(str, more)]
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_prints_the_scores(folder, tmp_path, capsys):
     assert command.main(make_arguments(folder, tmp_path / 'encoder', '--images=8')) == 0
     output = capsys.readouterr().out.splitlines()

@@ -28,6 +28,7 @@ def read_log(destination):
         return [{name: value for name, value in row.items() if name != 'seconds'} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_continues_with_the_same_bits(folder, tmp_path):
     options = make_options(folder, extractor=str(folder / 'extractor'), extractor_layer='relu2_1')
     lines = []
@@ -51,6 +52,7 @@ def test_an_interrupted_training_continues_with_the_same_bits(folder, tmp_path):
     assert float(read_log(tmp_path / 'whole')[0]['features']) > 0
 
 
+@pytest.mark.slow
 def test_an_encoder_of_w_has_the_measured_mean_and_deviation(tmp_path):
     sizes = {'resolution': 8, 'latent_dim': 6, 'style_dim': 5, 'fmaps_base': 64, 'fmaps_max': 8, 'mapping_layers': 1}
     network = stylegan2.build_stylegan2(**sizes)
@@ -64,6 +66,7 @@ def test_an_encoder_of_w_has_the_measured_mean_and_deviation(tmp_path):
     np.testing.assert_allclose(encoder_params['deviation'], w.std(axis=0), rtol=0.4)
 
 
+@pytest.mark.slow
 def test_a_longer_training_continues_and_one_of_another_network_is_refused(folder, tmp_path):
     destination = tmp_path / 'encoder'
     training.train_encoder(make_options(folder, images=8), destination)

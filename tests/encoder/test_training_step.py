@@ -47,6 +47,7 @@ def test_a_code_is_rendered_as_by_the_generator(styles, space):
     )
 
 
+@pytest.mark.slow
 def test_degradations_equal_the_observations_of_the_tasks():
     degraded = training_step.degrade_samples(IMAGES, jax.random.key(0))
     np.testing.assert_array_equal(degraded[:8], IMAGES[:8])  # not degraded
@@ -67,6 +68,7 @@ def test_grey_images_have_the_other_degradations():
     assert grey.shape == (16, 32, 32, 1) and jnp.abs(grey[8:] - IMAGES[8:, ..., :1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_steps_lower_the_losses_and_keep_the_mean_and_deviation_of_w():
     network, params = generator(styles=True)
     network_encoder = encoder.build_encoder([8, 8], 5, [8], 'any', space='w')
@@ -85,6 +87,7 @@ def test_steps_lower_the_losses_and_keep_the_mean_and_deviation_of_w():
     np.testing.assert_array_equal(state.params['deviation'], 2)
 
 
+@pytest.mark.slow
 def test_true_codes_have_the_best_scores():
     """One encoder returns the true codes, another one their negatives."""
     network, params = generator()

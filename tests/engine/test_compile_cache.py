@@ -110,6 +110,7 @@ def process(command, home, **environment):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_few_programs_before_the_first_step(folder, tmp_path):
     command = arguments(folder, 'sr.py', tmp_path / 'out', steps=1, batch_size=0)
     done = process([sys.executable, '-c', FIRST_STEP, *command], tmp_path / 'home')
@@ -117,6 +118,7 @@ def test_few_programs_before_the_first_step(folder, tmp_path):
     assert 2 <= int(done.stdout) <= MOST_PROGRAMS
 
 
+@pytest.mark.slow
 def test_a_second_run_compiles_nothing_and_damaged_programs_are_compiled_again(folder, tmp_path):
     image, found, files = folder / 'photos' / 'photo0.png', [], []
     for number in range(3):

@@ -61,6 +61,7 @@ def test_precision_halves_and_rematerialisation_recomputes():
     assert half == pytest.approx(plain / 2, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('layer, num_codes', [(2, 3), (4, 8)])
 def test_the_estimate_is_near_what_the_compiler_plans(layer, num_codes):
     generator, params = toy.generator(resolution=32, fmaps_base=512, fmaps_max=32)

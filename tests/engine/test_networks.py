@@ -82,6 +82,7 @@ def kept(generator, params):
     return len(jax.tree.leaves(pull))
 
 
+@pytest.mark.slow
 def test_rematerialisation_where_it_is_asked_for_or_needed(folder, monkeypatch):
     def engine(remat):
         named = {'generator': f'{folder}/generator', 'extractor': f'{folder}/extractor', 'extractor_layer': 'relu2_1'}

@@ -56,6 +56,7 @@ class Accelerator:
         return {'bytes_limit': self.room}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('room, expected', [(1000, 20), (6.0, 4), (3.0, 2), (0.1, 1)])
 @pytest.mark.parametrize('devices', [1, 2])
 def test_what_fits_into_the_memory_of_each(monkeypatch, room, expected, devices):
@@ -89,6 +90,7 @@ def test_a_layer_that_is_not_there_is_refused_whatever_the_size():
             batch_size(wanted, 4, layer=9)
 
 
+@pytest.mark.slow
 def test_weights_are_on_all_devices_and_images_on_one():
     program = parts(devices=2)[-1]
     assert program.devices == 2
@@ -116,6 +118,7 @@ def found():
     return json.loads(process.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_images_are_what_they_are_on_one_device_to_the_bit(found):
     """In other slots, beside others, and beside empty ones where the list ends."""
     one, eight = (found['runs'][devices] for devices in ('1', '8'))

@@ -89,6 +89,7 @@ def test_an_image_is_what_it_is_alone_in_the_same_batch_size():
     assert program.step.update._cache_size() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('steps, optimizer', [(40, None), (37, None), (7, None), (1, None), (12, optax.lbfgs())])
 def test_schedules_begin_with_the_image(steps, optimizer):
     optimizer = optimizer or adam(steps)

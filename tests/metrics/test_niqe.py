@@ -118,6 +118,7 @@ def test_features_of_every_patch(patch, size):
         np.testing.assert_allclose(rows, expected_features(image, patch), rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_score_by_its_definition(model, score):
     image = photo(200)
     rows = expected_features(image, PATCH)

@@ -22,6 +22,7 @@ def small():
     return prior, prior.init(keys(3, 4, 3))
 
 
+@pytest.mark.slow
 def test_an_image_is_made_of_its_own_weights_and_seed(small):
     prior, codes = small
     images = np.asarray(prior.image(codes))
@@ -64,6 +65,7 @@ def test_the_weights_have_gradients_and_the_seed_has_none(small):
     assert len(kernels) == 6 and all(np.abs(leaf).max() > 0 for leaf in kernels)
 
 
+@pytest.mark.slow
 def test_a_layer_is_a_convolution_and_a_normalisation():
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 6, 6, 2)), jnp.float32)
     layer = dip.Convolution(3, size=1)

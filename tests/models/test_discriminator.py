@@ -57,6 +57,7 @@ def test_halve_averages_blocks():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch, group', [(1, 1), (4, 4), (8, 8), (12, 4), (16, 8), (5, 1)])
 def test_deviation_of_each_group(batch, group):
     x = images(batch, 4)

@@ -19,6 +19,7 @@ def network(**changes):
     return built, toy.draw_weights(built.init)
 
 
+@pytest.mark.slow
 def test_codes_of_z_have_one_length():
     told, params = network()
     codes = told(params, IMAGES)
@@ -28,6 +29,7 @@ def test_codes_of_z_have_one_length():
     np.testing.assert_allclose(told(params, IMAGES[1:2]), codes[1:2], rtol=1e-4, atol=1e-5)  # each by itself
 
 
+@pytest.mark.slow
 def test_codes_of_w_are_measured_in_their_deviation():
     told, params = network(space='w')
     standard = told(params | {'mean': jnp.zeros(6), 'deviation': jnp.ones(6)}, IMAGES)

@@ -25,6 +25,7 @@ def small():
     return generator, draw_weights(generator.init)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['pggan_res32', 'pggan_res32_legacy'])
 def test_images_and_feature_maps_of_the_original_implementation(tmp_path, name):
     convert(DATA / f'{name}.pth', tmp_path / 'model')
@@ -38,6 +39,7 @@ def test_images_and_feature_maps_of_the_original_implementation(tmp_path, name):
     assert relative_error(jax.jit(generator.generate)(params, z), REFERENCE['image']) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('resolution, channels', [(8, 1), (8, 3), (16, 1), (32, 3)])
 def test_the_two_halves_make_the_whole_at_every_layer(resolution, channels):
     generator = pggan.build_pggan(resolution, 7, 100, 13, channels)
@@ -56,6 +58,7 @@ def test_the_two_halves_make_the_whole_at_every_layer(resolution, channels):
         assert relative_error(image, whole) < 2e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('resolution', [8, 16, 32, 64, 128, 256, 512, 1024])
 def test_shapes_at_full_size(resolution):
     generator = pggan.build_pggan(resolution)

@@ -70,6 +70,7 @@ def test_norms_of_half_precision_have_exact_statistics():
         np.testing.assert_array_equal(found, expected.astype(HALF))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('builder', [stylegan.build_stylegan, stylegan2.build_stylegan2])
 @pytest.mark.parametrize('noise', ['stored', 'none', 'drawn'])
 @pytest.mark.parametrize('classes', [0, 3])
@@ -91,6 +92,7 @@ def test_pggan():
     assert_near(images[1], images[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('extractor', [vgg.build_vgg((2, 1), (4, 6)), alexnet.build_alexnet((4, 4, 4, 4, 4))])
 def test_extractors(extractor):
     params, x = draw_weights(extractor.init), jax.random.uniform(jax.random.key(1), (2, 32, 32, 3), minval=-1)

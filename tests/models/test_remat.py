@@ -38,6 +38,7 @@ def assert_same(plain, remat, *arguments):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-4, rtol=1e-4), found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('layer', [1, 2, 3])
 def test_pggan(layer):
     plain, remat, params = both(pggan.build_pggan, **SIZES)
@@ -46,6 +47,7 @@ def test_pggan(layer):
     assert_same(*whole, params, z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('builder', [stylegan.build_stylegan, stylegan2.build_stylegan2])
 @pytest.mark.parametrize('noise', ['stored', 'none', 'given'])
 def test_networks_with_styles(builder, noise):
@@ -76,6 +78,7 @@ def test_alexnet():
     assert_same(*[lambda p, x, e=e: e.features(p, x, names) for e in (plain, remat)], params, jnp.asarray(IMAGES))
 
 
+@pytest.mark.slow
 def test_the_compiler_plans_less_memory():
     """On a CPU, where the barriers of `jax.checkpoint` have no effect."""
     planned = []

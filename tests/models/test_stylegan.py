@@ -27,12 +27,14 @@ def network(request):
     return generator, params, z, generator.generate(params, z)
 
 
+@pytest.mark.slow
 def test_numbers(network):
     generator = network[0]
     assert (generator.resolution, generator.latent_dim, generator.image_channels) == (16, 6, 3)
     assert generator.num_layers in LAYERS.values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('l', [1, 2, 3, 5])
 @pytest.mark.parametrize('space', ['z', 'w', 'w+'])
 def test_a_cut_changes_nothing(network, l, space):
@@ -99,6 +101,7 @@ def test_noise(network):
     np.testing.assert_allclose(parts, drawn, atol=1e-5)  # one key, the same noise on both sides of the cut
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BUILDERS)
 @pytest.mark.parametrize('norm', ['together', 'alone'])
 def test_labels(name, norm):
@@ -116,6 +119,7 @@ def test_labels(name, norm):
         generator.generate(params, z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', BUILDERS)
 def test_rows_are_cropped_from_the_middle(name):
     square, params = build(name)

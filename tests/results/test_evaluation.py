@@ -42,6 +42,7 @@ def measured(row):
     return set(row) - {'name', 'status', 'loss', 'steps', 'seconds'}
 
 
+@pytest.mark.slow
 def test_reconstruction():
     """The input is the target, so that there are no metrics of the input."""
     row = make_row(make_observed(TARGET))
@@ -52,6 +53,7 @@ def test_reconstruction():
     assert row | {'name': 'a', 'status': 'done', 'loss': 0.5, 'steps': 3, 'seconds': 0.123} == row
 
 
+@pytest.mark.slow
 def test_colourisation():
     grey = np.asarray(tasks.gray(TARGET))
     input_image = grey.repeat(3, axis=-1)

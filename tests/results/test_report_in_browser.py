@@ -64,6 +64,7 @@ def bounding_box(page, selector):
     )
 
 
+@pytest.mark.slow
 def test_the_page_opens(report_page):
     assert len(card_names(report_page)) == 48
     assert card_names(report_page)[: len(FOLDER_NAMES)] == FOLDER_NAMES

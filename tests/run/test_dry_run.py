@@ -91,6 +91,7 @@ def test_images_whose_targets_are_not_known_have_fewer_pictures(folder):
     assert dry_run._picture_bytes(job, dry_run._black_images(job)) == 2 * SIDE**2 * 3 + (SIDE // 2) ** 2 * 3
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_and_writes_nothing(folder, tmp_path, capsys):
     out = tmp_path / 'out'
     command = arguments(folder, 'sr.py', out, factor=4)

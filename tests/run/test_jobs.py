@@ -58,6 +58,7 @@ def base(folder):
 # What a run writes
 
 
+@pytest.mark.slow
 def test_result_folders(base):
     out, _ = base
     assert {path.name for path in out.iterdir() if path.is_file()} == {'config.json', 'metrics.csv', 'report.html'}
@@ -144,6 +145,7 @@ def test_missing_result_is_done_again_alone_and_the_same(base, folder, name):
         np.testing.assert_allclose(again, before, atol=2.01 / 255)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch_size', [0, 1, 3])
 def test_results_depend_on_neither_batch_nor_order_nor_name(base, folder, tmp_path, batch_size):
     out, _ = base
@@ -230,6 +232,7 @@ def own_settings(folder, out, **fields):
     return presets.make_settings('reconstruct', **own | fields)
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_suffice_for_the_batch(folder, tmp_path, progress, capsys):
     generator, params = models.load(folder / 'generator')
     rows = jobs.run_job(own_settings(folder, tmp_path / 'out', batch_size=5), own=(Hungry(generator, 2), params))
@@ -240,6 +243,7 @@ def test_memory_that_does_not_suffice_for_the_batch(folder, tmp_path, progress, 
     assert [row['psnr'] for row in rows] == pytest.approx([row['psnr'] for row in expected], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_suffice_for_one_image(folder, tmp_path, monkeypatch, capsys):
     generator, params = models.load(folder / 'generator')
     with pytest.raises(MemoryError, match='the device has not enough memory for a step of one image'):
@@ -252,6 +256,7 @@ def test_memory_that_does_not_suffice_for_one_image(folder, tmp_path, monkeypatc
 # Tasks
 
 
+@pytest.mark.slow
 def test_super_resolution(folder, tmp_path):
     out = tmp_path / 'out'
     assert invert.main(arguments(folder, 'sr.py', out, images=folder / 'photos' / 'photo0.png')) == 0
@@ -272,6 +277,7 @@ def test_super_resolution_of_a_low_resolution_image(folder, tmp_path, capsys):
     assert 'PSNR' not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_colorization(folder, tmp_path, capsys):
     """The result has the luminance of the input, wherever no channel is cut off at black or white."""
     photo(1).save(tmp_path / 'colour.png')
@@ -294,6 +300,7 @@ def test_colorization(folder, tmp_path, capsys):
         assert np.ptp(result.astype(int), axis=-1).max() > 5
 
 
+@pytest.mark.slow
 def test_inpainting(folder, tmp_path):
     out = tmp_path / 'out'
     assert invert.main(arguments(folder, 'inpaint.py', out, images=folder / 'photos' / 'photo0.png')) == 0
@@ -307,6 +314,7 @@ def test_inpainting(folder, tmp_path):
     assert float(row['hole_psnr']) == pytest.approx(float(row['psnr']) + 10 * np.log10(hole.mean()), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_denoising(folder, tmp_path):
     out = tmp_path / 'out'
     assert invert.main(arguments(folder, 'denoise.py', out, images=folder / 'photos' / 'photo0.png')) == 0
@@ -352,6 +360,7 @@ def test_grey_generator(folder, tmp_path):
     assert float(table(out)[0]['psnr']) > 0
 
 
+@pytest.mark.slow
 def test_upstream_preset_is_the_released_codes_descent(folder, tmp_path):
     """SGD of rate 1 from alpha = 1/N^2, whose rate is 1/N^2; the last iterate counts."""
     path, count, steps = folder / 'photos' / 'photo0.png', 3, 4
@@ -388,6 +397,7 @@ def test_lpips_in_the_table(base, folder, tmp_path, capsys):
     assert table(base[0])[0]['lpips'] == ''
 
 
+@pytest.mark.slow
 def test_niqe_in_the_table(folder, tmp_path, capsys):
     """Of a result that has no target; another model at the same place makes it again."""
     out, path = tmp_path / 'out', tmp_path / 'model.npz'
@@ -408,6 +418,7 @@ def test_niqe_in_the_table(folder, tmp_path, capsys):
     assert '1 of 1 images done (1 again, since the image or the settings changed)' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_lpips_as_the_perceptual_loss(folder, tmp_path):
     """The run's loss is that of the objective with LPIPS."""
     out, path = tmp_path / 'out', folder / 'photos' / 'photo0.png'
@@ -502,6 +513,7 @@ def test_weights_that_give_nan(folder, tmp_path, capsys):
     assert capsys.readouterr().err == ''
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('keep', 'steps', 'status'),
     [('last', 1, 'not finite'), ('last', 3, 'step 1'), ('best', 3, 'step 1')],
@@ -541,6 +553,7 @@ def wide_settings(root, out, task='reconstruct', **fields):
     return presets.make_settings(task, **own | fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', presets.TASKS)
 def test_generator_with_styles_that_is_not_square(wide, tmp_path, task):
     rows = jobs.run_job(wide_settings(wide, tmp_path / 'out', task, noise=True))
@@ -563,6 +576,7 @@ def test_history_and_contributions_with_styles(wide, tmp_path):
     assert (tmp_path / 'report.html').is_file()
 
 
+@pytest.mark.slow
 def test_low_resolution_image_that_is_not_square(wide, tmp_path):
     fields = {'low_res': True, 'images': str(wide / 'low.png')}
     rows = jobs.run_job(wide_settings(wide, tmp_path / 'out', 'super_resolve', **fields))

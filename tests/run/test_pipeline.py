@@ -71,6 +71,7 @@ def after(monkeypatch, count, action):
 # Stopping and going on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('count', [1, 4, 11, 25])
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_stopped_run_goes_on_bit_by_bit(undisturbed, folder, tmp_path, monkeypatch, capsys, number, code, count):
@@ -95,6 +96,7 @@ def steps_before(count):
     return sum(min(2, 5 - 2 * (turn // 10)) * 2 for turn in range(count))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_keeps_curves_and_frames(folder, tmp_path, monkeypatch):
     out, expected, fields = tmp_path / 'out', tmp_path / 'expected', {'history_every': 6, 'contributions': True}
     assert run(folder, expected, **fields) == 0
@@ -128,6 +130,7 @@ def test_memory_that_does_not_suffice_for_contributions(folder, tmp_path, monkey
     assert folders(tmp_path) == PHOTOS and not list(tmp_path.glob('*/codes.png'))
 
 
+@pytest.mark.slow
 def test_a_stop_is_seen_within_a_turn(folder, tmp_path, monkeypatch):
     """A turn is a tenth of the steps, which may take minutes."""
     update = slots.execution.repeat_step
@@ -188,6 +191,7 @@ def test_images_on_their_way_are_saved_now_and_then(undisturbed, folder, tmp_pat
     require_same_results(tmp_path, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('change', [{'steps': 21}, {'seed': 1}])
 def test_a_checkpoint_of_other_settings_is_not_used(folder, tmp_path, monkeypatch, capsys, change):
     with monkeypatch.context() as patch:
@@ -257,6 +261,7 @@ def test_a_name_is_no_content(folder, tmp_path):
     assert {name: (out / name / 'latents.npz').read_bytes() for name in '01'} == {'0': first['1'], '1': first['0']}
 
 
+@pytest.mark.slow
 def test_other_weights_of_the_same_name_make_all_again(folder, tmp_path, capsys):
     shutil.copytree(folder / 'generator', tmp_path / 'model')
     fields = {'generator': tmp_path / 'model', 'out': tmp_path / 'out', 'steps': 1}
@@ -301,6 +306,7 @@ def test_a_second_run_into_the_same_folder_is_refused(folder, tmp_path, capsys):
 # Disturbances
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('where', ['results', 'checkpoint', 'rows'])
 def test_a_disk_that_is_full(undisturbed, folder, tmp_path, monkeypatch, capsys, where):
     """One sentence; what was finished before is kept, and the next run goes on."""

@@ -92,6 +92,7 @@ def test_given_shares():
     assert processes.join_processes('nowhere:1', 4, 2) == (2, 4)  # no connection is tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('cluster', [slurm, open_mpi])
 def test_detected_shares_are_disjoint_and_complete(cluster, tmp_path):
     """There are more processes than numbers. Process 0, where they connect, ends before the others."""
@@ -103,6 +104,7 @@ def test_detected_shares_are_disjoint_and_complete(cluster, tmp_path):
     assert all((answer['processes'], answer['devices']) == (1, 2) for answer in answers)  # not connected any more
 
 
+@pytest.mark.slow
 def test_the_other_processes_continue_when_some_are_killed(tmp_path):
     """Process 0, where they connected, is killed as well."""
     with started(detecting(slurm, 3, 6, 0.5, tmp_path)) as processes:
@@ -155,6 +157,7 @@ def test_a_second_process_with_the_same_number_is_refused(folder, tmp_path, caps
     assert told.startswith(f'another run writes into {out} at this moment')
 
 
+@pytest.mark.slow
 def test_meetings_that_fail(tmp_path):
     """No other process comes; a port in use; a number that two processes have, or that is too large; no cluster.
 
@@ -209,6 +212,7 @@ def run(folder, out, home, flags, environment=None, **fields):
     return ['-m', 'mgan_jax.invert', *arguments(folder, 'invert.py', out, **RUN | fields), *flags], settings
 
 
+@pytest.mark.slow
 def test_several_processes_make_what_one_makes(alone, folder, tmp_path):
     """Three photos for four processes of a cluster: the last one has no image."""
     out, port = tmp_path / 'out', free_port()
@@ -243,6 +247,7 @@ def children(pid):
         return file.read().split()
 
 
+@pytest.mark.slow
 def test_a_killed_process_does_not_affect_the_others(alone, folder, tmp_path):
     """The same command, as one process, finishes the rest."""
     out = tmp_path / 'out'

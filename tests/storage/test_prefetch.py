@@ -71,6 +71,7 @@ def test_items_are_taken_when_there_is_room(depth):
     assert sorted(started) == list(range(4 + depth))[: len(started)]
 
 
+@pytest.mark.slow
 def test_no_more_than_the_depth_is_alive():
     alive: weakref.WeakSet = weakref.WeakSet()
     most = 0
@@ -197,6 +198,7 @@ def test_submitting_waits_for_room(depth):
     assert done == list(range(depth + 1))
 
 
+@pytest.mark.slow
 def test_arguments_are_not_kept():
     alive: weakref.WeakSet = weakref.WeakSet()
     with prefetch.run_behind(workers=1, depth=2) as submit:

@@ -33,6 +33,7 @@ def test_bias_of_each_channel():
     np.testing.assert_array_equal(plain.add_bias(jnp.asarray(x), jnp.asarray(bias)), x + bias)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('place', [lambda x, k, conv: conv(x, k), phases.upsample_conv, phases.conv_downsample])
 @pytest.mark.parametrize('side', [8, 32])
 def test_the_trainable_convolution_has_the_same_values_and_gradients(place, side):

@@ -21,6 +21,7 @@ def both(direct, fast, upsample, shape):
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(1, 1), (4, 4), (5, 8), (9, 6), (16, 16)])
 def test_convolution(size):
     (y, dx), (fast_y, fast_dx) = both(plain.conv, winograd.winograd_conv, False, (2, *size, 3))
@@ -28,6 +29,7 @@ def test_convolution(size):
     np.testing.assert_allclose(fast_dx, dx, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(1, 1), (2, 2), (3, 4), (5, 2), (8, 8)])
 def test_upsampling(size):
     (y, dx), (fast_y, fast_dx) = both(phases.upsample_conv, winograd.winograd_upsample_conv, True, (2, *size, 3))
