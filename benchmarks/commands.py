@@ -1,14 +1,20 @@
-"""What users give the benchmarks: fields of settings as FIELD=VALUE, and one sentence where they cannot be used."""
+"""The command lines of the benchmarks: parsers, settings as FIELD=VALUE, and one sentence for what cannot be used."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from mgan_jax.settings import presets
+from mgan_jax.settings import fields
+from mgan_jax.settings.arguments import CommandParser
 from mgan_jax.settings.errors import one_sentence
 
 
-def run(main: Callable) -> None:
-    """Runs main(arguments) of a benchmark and leaves Python: with 2 where what was given cannot be used, which is said."""
+def run_command(main: Callable[[Sequence[str]], Any]) -> None:
+    """Calls main(arguments) with the arguments of the process and exits.
+
+    Exits with the code that `main` returns, or with 2 after one sentence on standard error if it raises OSError or
+    ValueError.
+    """
     try:
         sys.exit(main(sys.argv[1:]))
     except (OSError, ValueError) as error:
@@ -16,28 +22,55 @@ def run(main: Callable) -> None:
         sys.exit(2)
 
 
-def pairs(given: Sequence[str], form: str = 'FIELD=VALUE') -> list[tuple[str, str]]:
-    """['a=b'] -> [('a', 'b')]; form: 'FIELD=VALUE' or 'METHOD=NUMBER'. ValueError for what has another form."""
-    for text in given:
+def make_parser(name: str, description: str | None) -> CommandParser:
+    """The parser of `python -m benchmarks.NAME`; it raises ValueError for arguments that cannot be used."""
+    return CommandParser(prog=f'python -m benchmarks.{name}', description=description)
+
+
+def split_words(text: str) -> list[str]:
+    """'a,b' -> ['a', 'b'], for argparse."""
+    return text.split(',')
+
+
+def split_numbers(text: str) -> list[int]:
+    """'4,6,8' -> [4, 6, 8], '' -> [], for argparse."""
+    return [int(part) for part in text.split(',') if part]
+
+
+def require_at_least(least: int, **values: int) -> None:
+    """Raises ValueError with one sentence for a value below `least`."""
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f'{name} is {value}; at least {least} is wanted.')
+
+
+def split_pairs(texts: Sequence[str], form: str = 'FIELD=VALUE') -> list[tuple[str, str]]:
+    """['a=b'] -> [('a', 'b')]. form: 'FIELD=VALUE' or 'METHOD=NUMBER'. Raises ValueError for a text of another form."""
+    pairs = []
+    for text in texts:
         name, _, value = text.partition('=')
         if not name or not value or (form == 'METHOD=NUMBER' and not (value.isdigit() and int(value))):
             raise ValueError(f"'{text}' is given; {form} is wanted.")
-    return [tuple(text.split('=', 1)) for text in given]
+        pairs.append((name, value))
+    return pairs
 
 
-def override(settings: dict, more: Iterable[tuple[str, str]]) -> dict:
-    """The settings with the values that `more` has as text. ValueError for a field that there is not, or a value of another kind."""
-    changed = dict(settings)
-    for field, text in more:
-        if field not in settings:
+def override_fields(flat: dict[str, Any], changes: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The flat settings with the values that `changes` gives as text.
+
+    Raises ValueError for an unknown field or a value of another type.
+    """
+    changed = dict(flat)
+    for field, text in changes:
+        if field not in flat:
             raise ValueError(
-                f"task '{settings['task']}' has no field '{field}'; the fields are in mgan_jax/presets.py."
+                f"task '{flat['task']}' has no field '{field}'; the fields are in mgan_jax/settings/fields.py."
             )
-        changed[field] = _of_kind(field, text, type(settings[field]))
+        changed[field] = _parse_value(field, text, type(flat[field]))
     return changed
 
 
-def _of_kind(field: str, text: str, kind: type) -> object:
+def _parse_value(field: str, text: str, kind: type) -> object:
     if kind is bool and text in ('True', 'False'):
         return text == 'True'
     try:
@@ -45,4 +78,4 @@ def _of_kind(field: str, text: str, kind: type) -> object:
             return kind(text)
     except ValueError:
         pass
-    raise ValueError(f"{field} is '{text}'; {presets.KINDS[kind]} is wanted.")
+    raise ValueError(f"{field} is '{text}'; {fields.KINDS[kind]} is wanted.")

@@ -1,4 +1,4 @@
-"""This project's side of `benchmarks.step`, and the matrix product that tells what the machine can do just now."""
+"""The sides of `benchmarks.step` that use this project, and a matrix product that shows what the machine can do at the time."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,17 @@ import numpy as np
 import optax
 
 from benchmarks import problem
-from mgan_jax import composition, inversion, losses, optimizers, tasks
+from mgan_jax import composition, inversion, losses, models, optimizers, tasks
 
 
-def objective(setting: problem.Setting, generator, extractor) -> Callable:
-    """Reconstruction with both terms. Uncached, it looks at the target in each step."""
-    made = losses.objective(
+def make_objective(
+    setting: problem.Setting, generator: models.Generator, extractor: models.Extractor
+) -> losses.Objective | Callable:
+    """Reconstruction with the pixel loss and the perceptual loss.
+
+    Without `setting.cached` it computes the features of the target in every step.
+    """
+    objective = losses.objective(
         generator,
         tasks.reconstruct(),
         layer=setting.layer,
@@ -21,34 +26,35 @@ def objective(setting: problem.Setting, generator, extractor) -> Callable:
         extractor_layer=problem.EXTRACTOR_LAYER,
         extractor_size=setting.extractor_size,
     )
-    return made if setting.cached else lambda *arguments: made(*arguments)
+    return objective if setting.cached else lambda *arguments: objective(*arguments)
 
 
-def optimizer() -> optax.GradientTransformation:
-    """Adam, as in the preset 'fast'."""
+def make_optimizer() -> optax.GradientTransformation:
+    """Adam with the rates 0.1 for latent codes and 0.01 for channel importances."""
     return optimizers.split_optimizer(optax.adam(0.1), optax.adam(0.01))
 
 
 def ours(weights: problem.Weights, setting: problem.Setting, start: problem.Start) -> tuple[Callable, dict]:
-    """One jitted update of `inversion.make_step`, with weights as runs on CPUs have them."""
-    return _ours(weights, setting, start, quick=True)
+    """The jitted update of `inversion.make_step`, with transformed kernels, as runs on CPUs use them."""
+    return _make_side(weights, setting, start, transformed=True)
 
 
 def plain(weights: problem.Weights, setting: problem.Setting, start: problem.Start) -> tuple[Callable, dict]:
-    """The same with plain kernels alone, as XLA computes convolutions."""
-    return _ours(weights, setting, start, quick=False)
+    """The same update with the convolutions of XLA."""
+    return _make_side(weights, setting, start, transformed=False)
 
 
-def _ours(
-    weights: problem.Weights, setting: problem.Setting, start: problem.Start, quick: bool
+def _make_side(
+    weights: problem.Weights, setting: problem.Setting, start: problem.Start, transformed: bool
 ) -> tuple[Callable, dict]:
-    on_cpu()
-    generator, extractor = problem.networks(setting)
-    step = inversion.make_step(objective(setting, generator, extractor), optimizer())
+    use_cpu()
+    generator, extractor = problem.build_networks(setting)
+    optimizer = make_optimizer()
+    step = inversion.make_step(make_objective(setting, generator, extractor), optimizer)
     params, vgg, target = jax.device_put((weights.generator, weights.extractor, start.target))
-    if quick:
+    if transformed:
         params, vgg = jax.jit(generator.prepare)(params), jax.jit(extractor.prepare)(vgg)
-    state = inversion.init(composition.Codes(jnp.asarray(start.latents), jnp.asarray(start.alpha)), optimizer())
+    state = inversion.init(composition.Codes(jnp.asarray(start.latents), jnp.asarray(start.alpha)), optimizer)
     arguments = step.prepare(target, params, vgg)
 
     def advance() -> np.ndarray:
@@ -60,13 +66,13 @@ def _ours(
 
 
 def matmul(weights: problem.Weights, setting: problem.Setting, start: problem.Start) -> tuple[Callable, dict]:
-    """A float32 product of two square matrices; its 'loss' means nothing."""
-    on_cpu()
+    """A float32 product of two square matrices; its 'loss' has no meaning."""
+    use_cpu()
     x = jax.random.normal(jax.random.key(0), (setting.matmul, setting.matmul))
     product = jax.jit(jnp.matmul)
     return lambda: jax.block_until_ready(product(x, x))[0, 0], {'device': jax.devices()[0].device_kind}
 
 
-def on_cpu() -> None:
-    """Both sides are compared on the processor, whatever else the machine has."""
+def use_cpu() -> None:
+    """Makes JAX use the processor, on which the PyTorch sides run."""
     jax.config.update('jax_platforms', 'cpu')

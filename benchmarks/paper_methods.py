@@ -1,15 +1,16 @@
-"""What the paper's tables 1 to 4 compare: the problems, the methods as settings of a run, and the paper's own numbers."""
+"""The problems and methods of the paper's tables 1 to 4 as settings of runs, and the paper's own numbers."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from benchmarks.commands import override
+from benchmarks import commands
 from mgan_jax import models
 from mgan_jax.settings import presets
+from mgan_jax.settings.fields import Settings, parse_settings
 
 
 class Problem(NamedTuple):
-    """What a part of a table is about. number: of the table; task, fields: of the runs; columns: measures of a result."""
+    """A part of a table. number: of the table. task, fields: settings of its runs. columns: measures of the results."""
 
     number: int
     title: str
@@ -32,8 +33,11 @@ PROBLEMS = {
 
 
 class Method(NamedTuple):
-    """fields: where the settings of its runs differ from the task's preset. steps: None for the preset's; the demo's are
-    for the `demo` preset. problems: those of the tables in which the paper has it."""
+    """A method of the tables.
+
+    fields: settings of its runs that differ from the task's preset. problems: those for which the paper has it. steps: None
+    for those of the preset.
+    """
 
     title: str
     fields: dict
@@ -41,30 +45,33 @@ class Method(NamedTuple):
     steps: int | None = None
 
 
-BELOW, HOLES = ('colours', 'sr', 'centre', 'random'), ('centre', 'random')
+NOT_INVERSION, HOLES = ('colours', 'sr', 'centre', 'random'), ('centre', 'random')
 
 
-def methods(generator: models.Generator, encoder: str) -> dict[str, Method]:
-    """Those that the generator has, and with an encoder (a model directory) those that begin with one."""
+def list_methods(generator: models.Generator, encoder: str) -> dict[str, Method]:
+    """The methods by their names.
+
+    One code in each latent space of the generator; with an encoder (a model directory, '' for none) also the methods that
+    need one.
+    """
     single = {'num_codes': 1, 'layer': generator.num_layers, 'alpha_rate': 0.0}
     spaces = [('z', {'tail': 'own'})]
     if generator.styles is not None:
         spaces += [('w', {'tail': 'own'}), ('w+', {'tail': 'learned'})]
-    found = {}
+    methods = {}
     for space, tail in spaces:
         name = f'one-code-{space}' if len(spaces) > 1 else 'one-code'
         title = f'one code in {space}' if len(spaces) > 1 else 'one code'
-        found[name] = Method(title, single | tail | {'space': space}, ('inversion', *HOLES))
+        methods[name] = Method(title, single | tail | {'space': space}, ('inversion', *HOLES))
     if encoder:
         start = single | {'init_from': encoder}
-        found['encoder'] = Method(
-            'encoder', start | {'keep': 'best'}, ('inversion',), 1
-        )  # the codes before the first step
-        found['encoder-then'] = Method('encoder, then optimisation', start, ('inversion',))
-    found['feature-map'] = Method('feature maps', {'prior': 'feature-map'}, BELOW)
-    found['dip'] = Method('deep image prior', {'prior': 'dip', 'dip_jitter': 0.03}, BELOW, 200)
-    found['multi-code'] = Method('multi-code', {}, tuple(PROBLEMS))
-    return found
+        # After one step the best iterate is the initial code.
+        methods['encoder'] = Method('encoder', start | {'keep': 'best'}, ('inversion',), 1)
+        methods['encoder-then'] = Method('encoder, then optimisation', start, ('inversion',))
+    methods['feature-map'] = Method('feature maps', {'prior': 'feature-map'}, NOT_INVERSION)
+    methods['dip'] = Method('deep image prior', {'prior': 'dip', 'dip_jitter': 0.03}, NOT_INVERSION, 200)
+    methods['multi-code'] = Method('multi-code', {}, tuple(PROBLEMS))
+    return methods
 
 
 # Means over the paper's data: bedrooms and churches (LSUN) of 256 pixels, faces (CelebA-HQ) of 1024.
@@ -103,31 +110,30 @@ PAPER = {
 }
 
 
-def settings(problem: Problem, method: Method, preset: str, more: dict, steps: int | None) -> dict:
-    """The settings of a run: the preset of the task, `more` for all methods, then what the problem and the method say.
+def make_run_settings(
+    problem: Problem, method: Method, preset: str, changes: Mapping[str, str], steps: int | None
+) -> Settings:
+    """The settings of a run: the preset of the task, `changes` (FIELD: VALUE as text), then problem and method.
 
-    ValueError for a field that there is not, or a value of another kind.
+    steps: None for those of the method. Raises ValueError for an unknown field or a value that cannot be used.
     """
-    values = presets.preset_settings(problem.task, preset) | {
-        'history_every': 0,
-        'contributions': False,
-        'out': 'unused',
-    }
-    values = override(values, more.items())
-    values |= problem.fields | method.fields
+    no_files: dict[str, Any] = {'history_every': 0, 'contributions': False, 'out': 'unused'}
+    flat = commands.override_fields(presets.preset_settings(problem.task, preset) | no_files, changes.items())
+    flat |= problem.fields | method.fields
     wanted = steps or method.steps
-    return values | ({'steps': wanted} if wanted else {})
+    return parse_settings(flat | ({'steps': wanted} if wanted else {}))
 
 
-def paper_values(name: str, title: str) -> Sequence[tuple[str, str]]:
-    """(data, values) of the paper for a method, as text; nothing where the paper has none."""
-    found = PAPER[name].get(title, {})
-    places = [digits(column) for column in PROBLEMS[name].columns]
+def list_paper_values(name: str, title: str) -> Sequence[tuple[str, str]]:
+    """(data set, values as text) of the paper for a method; empty where the paper has none."""
+    values_of = PAPER[name].get(title, {})
+    digits = [count_digits(column) for column in PROBLEMS[name].columns]
     return [
-        (data, ' / '.join(f'{value:.{place}f}' for value, place in zip(values, places, strict=False)))
-        for data, values in found.items()
+        (data, ' / '.join(f'{value:.{places}f}' for value, places in zip(values, digits, strict=False)))
+        for data, values in values_of.items()
     ]
 
 
-def digits(column: str) -> int:
+def count_digits(column: str) -> int:
+    """The number of digits of a column after the point."""
     return 4 if column in ('SSIM', 'distance') else 2

@@ -1,13 +1,13 @@
-"""`python -m benchmarks.paper_tables FOLDER` fills the paper's tables 1 to 4: inversion, colourisation, super-resolution,
-inpainting, by multi-code inversion and what the paper compares it with, on one generator and one set of images.
+"""`python -m benchmarks.paper_tables FOLDER` fills the paper's tables 1 to 4 with measurements.
 
-By default on the embedded demo and held-out scenes. What is measured is kept in FOLDER/measured, a file for a few images and
-a method, so that the command goes on where it was stopped. Writes FOLDER/tables.md, tables.csv and methods.png.
+The tables are on inversion, colourisation, super-resolution and inpainting. Multi-code inversion and the methods that the
+paper compares it with run on one generator and one set of images, by default the embedded demo and held-out scenes.
+FOLDER/measured keeps a file for a few images and a method, so that the same command continues where it was stopped. Writes
+FOLDER/tables.md, tables.csv and methods.png.
 """
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,44 +15,38 @@ import jax
 import numpy as np
 from PIL import Image
 
-from benchmarks import paper_methods, paper_report, record
-from benchmarks.commands import pairs
-from benchmarks.paper_methods import PROBLEMS
-from benchmarks.quality import FIRST
+from benchmarks import commands, held_out, paper_methods, paper_report, record
+from benchmarks.paper_methods import PROBLEMS, Method
 from mgan_jax import metrics, models, tasks
-from mgan_jax.analysis import batches
+from mgan_jax.analysis import batch_inversion
+from mgan_jax.analysis.batch_inversion import InvertedBatch
 from mgan_jax.data.images import to_uint8
 from mgan_jax.demo import scenes, train
 from mgan_jax.metrics import colour, niqe
 from mgan_jax.models import lpips, perceptual
 from mgan_jax.run import jobs
 from mgan_jax.run.pipeline import Job
-from mgan_jax.settings.errors import one_sentence
+from mgan_jax.settings import fields
+from mgan_jax.settings.fields import Settings
 from mgan_jax.storage import atomic
 
-GROUP = 8  # images of a file
+GROUP = 8  # images in a file
 SHOWN = len(PROBLEMS)  # images that pictures are kept of, one for each row
-PRISTINE, PATCH = 400, 32  # scenes of the lessons that NIQE's model is made of, and pixels a side of its patches
+PRISTINE, PATCH = 400, 32  # training scenes of the demo's NIQE model, and the side of its patches in pixels
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 the tables are written, 2 the options cannot be used, and why is said in one sentence."""
-    options = _options(arguments)
-    try:
-        _complete(options)
-        chosen = _chosen(options)
-        for name, key in sorted(chosen, key=lambda pair: pair[1] == 'dip'):  # what takes longest comes last
-            measure(name, chosen[name, key], key, options)
-        paths = {pair: list(_paths(options, *pair).values()) for pair in chosen}
-        print(paper_report.write(options.folder, paths, _told_above(options, arguments)))
-    except ValueError as error:
-        print(one_sentence(error), file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: Sequence[str]) -> None:
+    options = _parse(arguments)
+    _complete_options(options)
+    methods = _select_methods(options)
+    for name, key in sorted(methods, key=lambda pair: pair[1] == 'dip'):  # the slowest method comes last
+        measure_method(name, methods[name, key], key, options)
+    paths = {pair: list(_list_paths(options, *pair).values()) for pair in methods}
+    print(paper_report.write_tables(options.folder, paths, _describe(options, arguments)))
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.paper_tables', description=__doc__)
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = commands.make_parser('paper_tables', __doc__)
     parser.add_argument('folder', type=Path)
     parser.add_argument('--generator', default='demo', help='a model directory')
     parser.add_argument('--extractor', help='a model directory of VGG-16 or AlexNet')
@@ -61,18 +55,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--encoder', help='a model directory of an encoder for the generator')
     parser.add_argument('--images', help='a folder of images, as in --config.images')
     parser.add_argument('--count', type=int, default=64, help='images')
-    parser.add_argument('--tables', type=record.numbers, default=[1, 2, 3, 4])
-    parser.add_argument('--methods', type=lambda text: text.split(','), help='only these')
+    parser.add_argument('--tables', type=commands.split_numbers, default=[1, 2, 3, 4])
+    parser.add_argument('--methods', type=commands.split_words, help='only these')
     parser.add_argument(
         '--everywhere', action='store_true', help='all methods in all tables, also where the paper has none'
     )
     parser.add_argument('--steps', action='append', default=[], metavar='METHOD=NUMBER')
-    parser.add_argument('--set', action='append', default=[], metavar='FIELD=VALUE', help='of all methods')
+    parser.add_argument('--set', action='append', default=[], metavar='FIELD=VALUE', help='for all methods')
     return parser.parse_args(arguments)
 
 
-def _complete(options: argparse.Namespace) -> None:
-    """What is not given and is there for the demo. ValueError where something is wanted for another generator."""
+def _complete_options(options: argparse.Namespace) -> None:
+    """Fills in what the demo has by default. Raises ValueError for options that are missing or cannot be used."""
     demo = options.generator == 'demo'
     if not demo and not options.images:
         raise ValueError('no images were given for this generator; set --images to a folder of them.')
@@ -81,38 +75,31 @@ def _complete(options: argparse.Namespace) -> None:
     options.preset = 'demo' if demo else 'fast'
     options.extractor = ('demo-extractor' if demo else '') if options.extractor is None else options.extractor
     options.encoder = ('demo-encoder' if demo else '') if options.encoder is None else options.encoder
-    options.steps = {name: int(number) for name, number in pairs(options.steps, 'METHOD=NUMBER')}
-    options.set = dict(pairs(options.set))
-    own = {'generator': options.generator, 'extractor': options.extractor, 'lpips': options.lpips}
-    options.set = own | ({} if options.extractor else {'perceptual': '0'}) | options.set
+    options.steps = {name: int(number) for name, number in commands.split_pairs(options.steps, 'METHOD=NUMBER')}
+    networks = {'generator': options.generator, 'extractor': options.extractor, 'lpips': options.lpips}
+    no_loss = {} if options.extractor else {'perceptual': '0'}
+    options.set = networks | no_loss | dict(commands.split_pairs(options.set))
     if demo and not options.images:
-        options.images = _drawn(options.folder / 'images', options.count)
+        options.images = held_out.write_scenes(options.folder / 'images', options.count)
     if demo and not options.niqe:
-        options.niqe = _pristine(options.folder / 'niqe.npz')
+        options.niqe = _make_niqe_model(options.folder / 'niqe.npz')
 
 
-def _drawn(folder: Path, count: int) -> str:
-    for number, pixels in enumerate(scenes.draw_batch(train.HELD_OUT_SEED, FIRST, count).images):
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / f'{number:03d}.png')
-    return str(folder)
-
-
-def _pristine(path: Path) -> str:
+def _make_niqe_model(path: Path) -> str:
+    """The NIQE model of drawn scenes: written if it is not there."""
     if not path.exists():
         drawn = scenes.draw_batch(train.SEED, 0, PRISTINE).images
-        niqe.pack_niqe_model(
-            path, niqe.fit_niqe_model([np.float32(pixels) / 127.5 - 1 for pixels in drawn], PATCH, 'drawn scenes')
-        )
+        photos = [np.float32(pixels) / 127.5 - 1 for pixels in drawn]
+        niqe.pack_niqe_model(path, niqe.fit_niqe_model(photos, PATCH, 'drawn scenes'))
     return str(path)
 
 
-def _chosen(options: argparse.Namespace) -> dict[tuple[str, str], paper_methods.Method]:
-    """{(problem, method): ..}: what is to be measured."""
+def _select_methods(options: argparse.Namespace) -> dict[tuple[str, str], Method]:
+    """{(problem, method name): method} for everything that the options ask for."""
     generator, _ = models.load(options.generator)
     if not isinstance(generator, models.Generator):
         raise ValueError(f"'{options.generator}' holds no generator; name one that `python -m converters` made.")
-    known = paper_methods.methods(generator, options.encoder)
+    known = paper_methods.list_methods(generator, options.encoder)
     for name in [*(options.methods or []), *options.steps]:
         if name not in known:
             raise ValueError(f"there is no method '{name}' here; the methods are {', '.join(known)}.")
@@ -125,59 +112,73 @@ def _chosen(options: argparse.Namespace) -> dict[tuple[str, str], paper_methods.
     }
 
 
-def measure(name: str, method: paper_methods.Method, key: str, options: argparse.Namespace) -> None:
-    """A file for each group of images that is not there yet."""
-    settings = paper_methods.settings(PROBLEMS[name], method, options.preset, options.set, options.steps.get(key))
-    settings |= {'images': options.images, 'niqe': options.niqe}
-    missing = {first: path for first, path in _paths(options, name, key).items() if not _is_of(path, settings)}
+def measure_method(name: str, method: Method, key: str, options: argparse.Namespace) -> None:
+    """Measures a method on a problem; writes a file for each group of images that has no file of these settings."""
+    settings = paper_methods.make_run_settings(
+        PROBLEMS[name],
+        method,
+        options.preset,
+        options.set | {'images': options.images, 'niqe': options.niqe},
+        options.steps.get(key),
+    )
+    flat = fields.flatten_settings(settings)
+    missing = {first: path for first, path in _list_paths(options, name, key).items() if not _is_current(path, flat)}
     if not missing:
         return
     job = jobs.prepare_job(settings)
     if len(job.sources) < options.count:
         raise ValueError(f'{options.count} images are asked for, and there are {len(job.sources)}; lower --count.')
-    distance = _distance(job, settings)
+    distance = _load_distance(job)
     for first, path in missing.items():
-        chosen = job.sources[first : min(first + GROUP, options.count)]
-        found = batches.invert_images(job, chosen)
-        content = {'method': method.title, 'settings': settings, 'machine': record.machine()} | _told(found, settings)
-        content |= {'measures': _measures(found.result, found, job, distance)}
-        if settings['task'] == 'inpaint':  # before the known pixels are put back, as in the paper
-            content['inversion'] = _measures(found.inversion, found, job, distance)
-        content |= {'input': _measures(np.concatenate([case.naive for case in found.cases]), found, job, distance)}
-        if job.measures.niqe is not None:  # which has no target to compare with
-            content['target'] = {'NIQE': np.asarray(job.measures.niqe(found.targets), float).tolist()}
+        batch = batch_inversion.invert_images(job, job.sources[first : min(first + GROUP, options.count)])
+        content = {'method': method.title, 'settings': flat, 'machine': record.describe_cpu()}
+        content |= _describe_batch(batch, settings) | _measure_batch(batch, job, distance)
         if first == 0:
-            _keep_pictures(options.folder / 'pictures', name, key, found)
+            _keep_pictures(options.folder / 'pictures', name, key, batch)
         atomic.write_text(path, json.dumps(content) + '\n')
         print(f'{path.name}: {np.mean(content["measures"]["PSNR"]):.2f} dB', flush=True)
 
 
-def _paths(options: argparse.Namespace, name: str, key: str) -> dict[int, Path]:
-    """{number of the first image: file of a group}."""
+def _list_paths(options: argparse.Namespace, name: str, key: str) -> dict[int, Path]:
+    """{number of the first image: file of its group}."""
     firsts = range(0, options.count, GROUP)
     return {first: options.folder / 'measured' / f'{name}_{key}_{first:04d}.json' for first in firsts}
 
 
-def _is_of(path: Path, settings: dict) -> bool:
-    return path.exists() and record.read(path)['settings'] == settings
+def _is_current(path: Path, flat: dict) -> bool:
+    return path.exists() and record.read_record(path)['settings'] == flat
 
 
-def _told(found: batches.InvertedBatch, settings: dict) -> dict:
-    codes = found.codes
-    if settings['prior'] == 'dip':
+def _describe_batch(batch: InvertedBatch, settings: Settings) -> dict:
+    """Names, loss, time, and the number of values that are optimised for an image."""
+    codes = batch.codes
+    if settings.prior.prior == 'dip':
         codes = codes.weights
-    elif settings['prior'] == 'multi-code' and not settings['alpha_rate']:
+    elif settings.prior.prior == 'multi-code' and not settings.optimizer.alpha_rate:
         codes = codes._replace(alpha=None)
     values = sum(leaf[0].size for leaf in jax.tree.leaves(codes))
-    names = [case.source.name for case in found.cases]
-    return {'images': names, 'values': values, 'seconds_per_image_step': found.seconds, 'loss': found.loss.tolist()}
+    names = [image.source.name for image in batch.observed]
+    return {'images': names, 'values': values, 'seconds_per_image_step': batch.seconds, 'loss': batch.loss.tolist()}
 
 
-def _distance(job: Job, settings: dict) -> Callable | None:
-    """LPIPS where there are heads for it; else what is like it with weights of 1; None without an extractor."""
-    if job.measures.lpips is not None or not settings['extractor']:
+def _measure_batch(batch: InvertedBatch, job: Job, distance: Callable | None) -> dict:
+    """Measures of the results and of the inputs; of inpainting also of the inversions, as in the paper; NIQE of targets."""
+    input_images = np.concatenate([image.input_image for image in batch.observed])
+    content = {'measures': _measure_images(batch.result, batch, job, distance)}
+    if isinstance(job.settings.task, fields.Inpaint):  # the inversion does not contain the known pixels
+        content['inversion'] = _measure_images(batch.inversion, batch, job, distance)
+    content['input'] = _measure_images(input_images, batch, job, distance)
+    if job.measures.niqe is not None:
+        content['target'] = {'NIQE': np.asarray(job.measures.niqe(batch.targets), float).tolist()}
+    return content
+
+
+def _load_distance(job: Job) -> Callable | None:
+    """LPIPS with the heads of the settings; without heads LPIPS with weights of 1; None without an extractor."""
+    name = job.settings.loss.extractor
+    if job.measures.lpips is not None or not name:
         return job.measures.lpips
-    extractor, params = models.load(settings['extractor'])
+    extractor, params = models.load(name)
     image = jax.ShapeDtypeStruct((1, *job.generator.image_size, 3), np.float32)
     maps = jax.eval_shape(lambda params, image: extractor.features(params, image, extractor.stages), params, image)
     channels = [stage.shape[-1] for stage in maps]
@@ -187,18 +188,18 @@ def _distance(job: Job, settings: dict) -> Callable | None:
     return lambda x, y: compiled((params, heads), x, y)
 
 
-def _measures(
-    images: np.ndarray, found: batches.InvertedBatch, job: Job, distance: Callable | None
+def _measure_images(
+    images: np.ndarray, batch: InvertedBatch, job: Job, distance: Callable | None
 ) -> dict[str, list[float]]:
-    """Of images [B H W C] in [-1, 1] against the targets: a number for each; what cannot be measured is left out."""
-    targets = found.targets
+    """Each measure of images [B H W C] in [-1, 1] against the targets, a number per image; without what cannot be measured."""
+    targets = batch.targets
     values = {'PSNR': metrics.psnr(images, targets)}
     if min(targets.shape[1:3]) >= metrics.fidelity.WINDOW:
         values['SSIM'] = metrics.ssim(images, targets)
     if targets.shape[-1] == 3:
         values['AuC'] = 100 * colour.auc_ab(images, targets)
-    if isinstance(found.cases[0].observation, tasks.Masked):
-        holes = np.concatenate([case.observation.hole for case in found.cases])
+    if isinstance(batch.observed[0].observation, tasks.Masked):
+        holes = np.concatenate([image.observation.hole for image in batch.observed])
         values['in holes'] = metrics.psnr(images, targets, holes)
     if distance is not None:
         values['distance'] = distance(images, targets)
@@ -207,19 +208,19 @@ def _measures(
     return {name: np.asarray(value, float).tolist() for name, value in values.items()}
 
 
-def _keep_pictures(folder: Path, name: str, key: str, found: batches.InvertedBatch) -> None:
+def _keep_pictures(folder: Path, name: str, key: str, batch: InvertedBatch) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    inputs = np.concatenate([case.naive for case in found.cases])
-    for title, images in ((key, found.result), ('input', inputs), ('target', found.targets)):
+    input_images = np.concatenate([image.input_image for image in batch.observed])
+    for title, images in ((key, batch.result), ('input', input_images), ('target', batch.targets)):
         for number, image in enumerate(images[:SHOWN]):
             values = to_uint8(np.broadcast_to(image, (*image.shape[:2], 3)))
             Image.fromarray(values).save(folder / f'{name}_{title}_{number}.png')
 
 
-def _told_above(options: argparse.Namespace, arguments: Sequence[str] | None) -> list[str]:
-    """The command, the machine, and what the columns are."""
-    command = ' '.join(['python', '-m', 'benchmarks.paper_tables', *(sys.argv[1:] if arguments is None else arguments)])
-    machine = record.machine()
+def _describe(options: argparse.Namespace, arguments: Sequence[str]) -> list[str]:
+    """The introduction of the tables: the command, the machine, and what the columns are."""
+    command = ' '.join(['python', '-m', 'benchmarks.paper_tables', *arguments])
+    machine = record.describe_cpu()
     first = f'`{command}`, {machine["cores"]} cores of {machine["cpu"]}, jax {jax.__version__}.'
     distance = f'LPIPS with the heads {options.lpips}' if options.lpips else paper_report.MISSING
     if options.extractor and not options.lpips:
@@ -234,4 +235,4 @@ def _told_above(options: argparse.Namespace, arguments: Sequence[str] | None) ->
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    commands.run_command(main)

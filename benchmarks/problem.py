@@ -1,6 +1,6 @@
-"""What the step benchmarks optimise: PGGAN and VGG-16 up to relu3_3 with random weights, random codes, a random target.
+"""The problem of the step benchmarks: PGGAN and VGG-16 up to relu3_3 with random weights, random codes, a random target.
 
-Everything is handed on as NumPy arrays, so that a process can use it without JAX.
+All arrays are NumPy's, so that a process without JAX can use them.
 """
 
 import math
@@ -16,10 +16,11 @@ EXTRACTOR_LAYER = 'relu3_3'
 
 
 class Setting(NamedTuple):
-    """Sizes of the networks (PGGAN's largest number of channels: fmaps_max), then l, N and B of the inversion.
+    """The size of the problem.
 
-    cached: whether what the extractor sees in the target is computed once for all steps. compile: whether PyTorch may.
-    matmul: rows of the matrix product that is measured beside the steps.
+    resolution: of the images. fmaps_max: largest number of channels of PGGAN, and its latent size. layer, codes, batch: l, N
+    and B. cached: compute the features of the target once, not in each step. compile: allow torch.compile. matmul: rows
+    of the matrix product that is timed beside the steps.
     """
 
     resolution: int = 256
@@ -34,41 +35,41 @@ class Setting(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Pytrees as Flax names them, kernels [3 3 C_in C_out]."""
+    """Pytrees with Flax's names; kernels [3 3 C_in C_out]."""
 
     generator: dict
     extractor: dict
 
 
 class Start(NamedTuple):
-    """latents [B N D], alpha [B N C]; target [B H W 3] in [-1, 1]."""
+    """Initial codes and target. latents [B N D], alpha [B N C]; target [B H W 3] in [-1, 1]."""
 
     latents: np.ndarray
     alpha: np.ndarray
     target: np.ndarray
 
 
-def networks(setting: Setting) -> tuple[models.Generator, models.Extractor]:
-    """The extractor has the blocks of VGG-16 that its layer needs."""
+def build_networks(setting: Setting) -> tuple[models.Generator, models.Extractor]:
+    """PGGAN, and the blocks of VGG-16 that relu3_3 needs."""
     generator = pggan.build_pggan(setting.resolution, latent_dim=setting.fmaps_max, fmaps_max=setting.fmaps_max)
     return generator, vgg.build_vgg(depths=(2, 2, 3), channels=(64, 128, 256))
 
 
-def weights(setting: Setting) -> Weights:
-    """In the shapes of `init` and with about its variances, but drawn without compiling it; biases are not 0."""
+def draw_weights(setting: Setting) -> Weights:
+    """Random weights with the shapes of `init` and about its variances; biases are not 0. Compiles nothing."""
     rng = np.random.default_rng(1)
 
     def draw(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         scale = 0.1 if leaf.ndim == 1 else math.sqrt(2 * leaf.shape[-1] / leaf.size)
         return scale * rng.standard_normal(leaf.shape, dtype=np.float32)
 
-    shapes = (jax.eval_shape(network.init, jax.random.key(0)) for network in networks(setting))
+    shapes = (jax.eval_shape(network.init, jax.random.key(0)) for network in build_networks(setting))
     return Weights(*(jax.tree.map(draw, tree) for tree in shapes))
 
 
-def start(setting: Setting, weights: Weights) -> Start:
-    """Different for every batch and number of codes, the same in every run."""
-    generator, _ = networks(setting)
+def draw_start(setting: Setting, weights: Weights) -> Start:
+    """Random codes and a random target, the same in every run with the same setting."""
+    generator, _ = build_networks(setting)
     codes = composition.init(
         jax.random.key(2),
         generator,

@@ -1,6 +1,5 @@
-"""What the benchmarks leave behind: a Markdown table on the screen, and a JSON file that says where the numbers come from."""
+"""The output of the benchmarks: Markdown tables, and JSON files that name the command, the machine and the versions."""
 
-import argparse
 import datetime
 import importlib.metadata
 import json
@@ -8,29 +7,28 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from benchmarks import commands
+from mgan_jax.settings.arguments import CommandParser
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
-    """With the options that all benchmarks have: --out and --quick."""
-    made = argparse.ArgumentParser(prog=f'python -m benchmarks.{name}', description=description)
-    made.add_argument('--out', type=Path, default=Path(f'results/benchmarks/{name}.json'), help='the JSON file')
-    made.add_argument('--quick', action='store_true', help='small networks, to try it out in less than a minute')
-    return made
+def make_parser(name: str, description: str | None) -> CommandParser:
+    """The parser of a benchmark with the options --out and --quick."""
+    parser = commands.make_parser(name, description)
+    parser.add_argument('--out', type=Path, default=Path(f'results/benchmarks/{name}.json'), help='the JSON file')
+    parser.add_argument('--quick', action='store_true', help='small networks, to try it out in less than a minute')
+    return parser
 
 
-def numbers(text: str) -> list[int]:
-    """'4,6,8' -> [4, 6, 8], '' -> [], for argparse."""
-    return [int(part) for part in text.split(',') if part]
-
-
-def table(rows: Sequence[dict], columns: Sequence[str] = ()) -> str:
-    """Markdown of the rows' `columns` (those of the first row, unless given); numbers with three digits."""
+def format_table(rows: Sequence[dict], columns: Sequence[str] = ()) -> str:
+    """Rows as a Markdown table; numbers have three digits. columns: those of the first row, unless given."""
     columns = columns or list(rows[0])
-    lines = [columns, ['---'] * len(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
+    lines = [columns, ['---'] * len(columns), *([_format_cell(row.get(name)) for name in columns] for row in rows)]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
-def _cell(value) -> str:
+def _format_cell(value: Any) -> str:
     if value is None:
         return ''
     if not isinstance(value, float):
@@ -38,16 +36,18 @@ def _cell(value) -> str:
     return f'{value:.0f}' if abs(value) >= 1000 else f'{value:.3g}'
 
 
-def save(path: Path, name: str, arguments: Sequence[str], rows: Sequence[dict], *, device: str, **more) -> None:
+def write_record(
+    path: Path, name: str, arguments: Sequence[str], rows: Sequence[dict], *, device: str, **more: Any
+) -> None:
     """Writes `rows` and `more` with the command, the date, the machine and the versions.
 
-    name, arguments: `python -m benchmarks.NAME ARGUMENTS`. device: the kind of device that was measured.
+    name, arguments: of the command `python -m benchmarks.NAME ARGUMENTS`. device: the kind of the measured device.
     """
     record = {
         'command': ' '.join(['python', '-m', f'benchmarks.{name}', *arguments]),
         'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-        'machine': machine(),
-        'versions': versions(),
+        'machine': describe_cpu(),
+        'versions': list_versions(),
         'device': device,
         **more,
         'rows': list(rows),
@@ -56,36 +56,36 @@ def save(path: Path, name: str, arguments: Sequence[str], rows: Sequence[dict], 
     path.write_text(json.dumps(record, indent=1) + '\n')
 
 
-def read(path: Path) -> dict:
-    """What a benchmark has kept. ValueError where the file is damaged."""
+def read_record(path: Path) -> dict:
+    """The content of a JSON file that a benchmark wrote. Raises ValueError if the file is damaged."""
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise ValueError(f'{path} is damaged; remove it, and the same command measures it again.') from error
 
 
-def cores() -> int:
-    """Those that this process may use."""
+def count_cores() -> int:
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def machine() -> dict:
-    """Processor, cores, memory in GB."""
+def describe_cpu() -> dict:
+    """The processor, its cores for this process, the memory in GB, and the operating system."""
     model, memory = platform.processor() or platform.machine(), None
     if (cpuinfo := Path('/proc/cpuinfo')).exists():
         names = [line.split(':', 1)[1].strip() for line in cpuinfo.read_text().splitlines() if 'model name' in line]
         model = names[0] if names else model
     if hasattr(os, 'sysconf') and 'SC_PHYS_PAGES' in os.sysconf_names:
         memory = round(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9, 1)
-    return {'cpu': model, 'cores': cores(), 'memory_gb': memory, 'system': platform.system()}
+    return {'cpu': model, 'cores': count_cores(), 'memory_gb': memory, 'system': platform.system()}
 
 
-def versions() -> dict:
-    """Of Python, and of the packages that are installed."""
-    found = {'python': platform.python_version()}
+def list_versions() -> dict[str, str]:
+    """The versions of Python and of the packages that are installed."""
+    versions = {'python': platform.python_version()}
     for name in ('jax', 'jaxlib', 'flax', 'optax', 'numpy', 'torch'):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,57 +1,57 @@
-"""How large the report of a run of many images is, how long it takes to write, and to open in Chromium.
+"""`python -m benchmarks.report [--images 5000] [--side 256] [--folder FOLDER]` measures the report of a run of many images.
 
-python -m benchmarks.report [--images 5000] [--side 256] [--folder FOLDER]
-
-The images are noise as smooth as photographs, of which thumbnails take as many bytes as of photographs; 32 different ones.
+Prints its size, the time to write it, and the time to open it in Chromium. The run is simulated: its images are 32 different
+pictures of noise as smooth as photographs, whose thumbnails have about the size of those of photographs.
 """
 
-import argparse
 import json
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import commands
 from mgan_jax.results import history, records, report, thumbnails
-from mgan_jax.settings import presets
+from mgan_jax.settings import fields, presets
 from mgan_jax.storage import stores
 from tests import browser
 
-COPIES = 32
+COPIES = 32  # different images
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser()
+def main(arguments: Sequence[str]) -> None:
+    parser = commands.make_parser('report', __doc__)
     parser.add_argument('--images', type=int, default=5000)
-    parser.add_argument('--side', type=int, default=256)
-    parser.add_argument('--folder', help='where the run is kept; else a folder that goes at the end')
-    chosen = parser.parse_args(arguments)
+    parser.add_argument('--side', type=int, default=256, help='of the images, in pixels')
+    parser.add_argument('--folder', help='where the run is kept; otherwise it is removed at the end')
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
-        out = chosen.folder or temporary
+        out = options.folder or temporary
         with stores.open_store(out) as store:
-            simulate(store, chosen.images, chosen.side)
-            print(json.dumps(measure(store, Path(out) / report.NAME), indent=2))
+            simulate_run(store, options.images, options.side)
+            print(json.dumps(measure_report(store, Path(out) / report.NAME), indent=2))
 
 
-def measure(store: stores.Store, path: Path) -> dict:
+def measure_report(store: stores.Store, path: Path) -> dict:
+    """Writes the report of a run and opens it; returns its size in MB, seconds, and what the page shows."""
     began, cpu = time.monotonic(), time.process_time()
     report.write_report(store)
-    told = {
+    measures = {
         'seconds to write': time.monotonic() - began,
         'CPU seconds to write': time.process_time() - cpu,
         'MB of the process': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
         'MB': path.stat().st_size / 1e6,
     }
-    with browser.opened() as page:
-        told['seconds to open'] = page.open(path.absolute().as_uri())
+    with browser.open_page() as page:
+        measures['seconds to open'] = page.open(path.absolute().as_uri())
         cards = page.run("document.querySelectorAll('.card').length")
-        told['seconds to sort'] = page.run(SORTING) / 1000
-        told['seconds to filter'] = page.run(FILTERING) / 1000
-        told |= {'cards on the first page': cards, 'problems': page.problems}
-    return {name: round(value, 3) if isinstance(value, float) else value for name, value in told.items()}
+        measures['seconds to sort'] = page.run(SORTING) / 1000
+        measures['seconds to filter'] = page.run(FILTERING) / 1000
+        measures |= {'cards on the first page': cards, 'problems': page.problems}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in measures.items()}
 
 
 SORTING = """(() => { const began = performance.now(), sort = document.getElementById('sort'); sort.value = 'psnr';
@@ -60,21 +60,19 @@ FILTERING = """(() => { const began = performance.now(), query = document.getEle
 query.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - began; })()"""
 
 
-def simulate(store: stores.Store, count: int, side: int) -> None:
-    """A run of so many images, which are not computed: their previews, curves and rows, without the large pictures."""
-    settings = presets.preset_settings('super_resolve', 'fast') | {
-        'history_every': 5,
-        'images': 'photos',
-        'generator': 'models/a',
-    }
+def simulate_run(store: stores.Store, count: int, side: int) -> None:
+    """Writes the files that the report reads: previews, curves and rows, without computing results."""
+    settings = presets.make_settings(
+        'super_resolve', 'fast', history_every=5, images='photos', generator='models/a', extractor='models/b'
+    )
     records.write_run_config(store, settings, {'versions': {}, 'devices': ['cpu']})
-    kept, rng = [_kept(seed, side, settings) for seed in range(COPIES)], np.random.default_rng(0)
+    files, rng = [_make_files(seed, side, settings) for seed in range(COPIES)], np.random.default_rng(0)
     rows = records.open_rows(store)
     for number in range(count):
         name = f'photo-{number:05d}'
-        folder = store.work.parent.parent.parent / name  # thousands of flushes to the disk would be most of the time
+        folder = store.work.parent.parent.parent / name  # written directly: the store would flush each file to the disk
         folder.mkdir(exist_ok=True)
-        for file, content in kept[number % COPIES].items():
+        for file, content in files[number % COPIES].items():
             (folder / file).write_bytes(content)
         psnr, loss = rng.normal(25, 2), abs(rng.normal(0.02, 0.005)) + 1e-3
         row = {'loss': loss, 'psnr': psnr, 'ssim': rng.uniform(0.6, 0.9), 'input_psnr': psnr - 2, 'steps': 300}
@@ -82,21 +80,23 @@ def simulate(store: stores.Store, count: int, side: int) -> None:
     rows.finish()
 
 
-def _kept(seed: int, side: int, settings: dict) -> dict[str, bytes]:
-    target = _photo(seed, side)
-    pictures = {'input': target[::4, ::4], 'result': (target + _photo(seed + 1000, side)) / 2, 'target': target}
-    steps, rng = settings['steps'], np.random.default_rng(seed)
+def _make_files(seed: int, side: int, settings: fields.Settings) -> dict[str, bytes]:
+    """The files of an image that the report reads; the large pictures are empty."""
+    target = _draw_photo(seed, side)
+    result = (target + _draw_photo(seed + 1000, side)) / 2
+    pictures = {'input': target[::4, ::4], 'result': result, 'target': target}
+    steps, rng = settings.optimizer.steps, np.random.default_rng(seed)
     losses = [(step, float(np.exp(-step / 60) + 0.02 * rng.uniform(1, 2))) for step in range(steps)]
-    shown = [(step, history.Frame(20 + 5 * (1 - np.exp(-step / 80)), b'')) for step in range(5, steps + 1, 5)]
+    frames = [(step, history.Frame(20 + 5 * (1 - np.exp(-step / 80)), b'')) for step in range(5, steps + 1, 5)]
     return {
         'preview.webp': thumbnails.make_thumbnail(pictures),
-        'history.csv': history.history_csv(losses, shown),
+        'history.csv': history.format_history(losses, frames),
         'result.png': b'',
         'target.png': b'',
     }
 
 
-def _photo(seed: int, side: int) -> np.ndarray:
+def _draw_photo(seed: int, side: int) -> np.ndarray:
     """Noise whose amplitude falls with the frequency, as in photographs: [side side 3] in [-1, 1]."""
     rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft2(rng.normal(size=(side, side, 3)), axes=(0, 1))
@@ -107,4 +107,4 @@ def _photo(seed: int, side: int) -> np.ndarray:
 
 
 if __name__ == '__main__':
-    commands.run(main)
+    commands.run_command(main)

@@ -1,13 +1,14 @@
-"""`python -m benchmarks.roofline` tells where the time of one step of the inversion goes, and how close it is to the machine.
+"""`python -m benchmarks.roofline` measures where the time of an inversion step goes, and how close it is to the machine's peak.
 
-The step's parts, G1 of all codes, G2 and the extractor, are timed by themselves, forward and backward, and the whole step, in
-turns. Their arithmetic is counted from their jaxprs (`benchmarks.operations`), as what is really done: a convolution that is
-computed by fewer multiplications counts with these. 'rest' is the whole step without the three parts: composition, loss,
-optimiser; its seconds are a difference, taken in each round, negative where something else disturbed them. The peak is that
-of a large square matrix product, measured in the same turns. Works on any device that JAX has; on processors the last columns
-say the same in seconds that cores worked, which other programs hardly change.
+The whole step and its parts, G1 of all codes, G2 and the extractor, are timed forward and backward, in turns. Their
+arithmetic is counted from their jaxprs (`benchmarks.operations`) as it is done: a convolution that is computed with fewer
+multiplications counts with these. 'rest' is the step without the three parts: composition, loss, optimiser. Its seconds are
+a difference, taken in each round; they are negative where other programs disturbed the parts. The peak is that of a large
+square matrix product, timed in the same turns. Any device that JAX has can be measured. On processors the last columns
+repeat the measures in seconds of processor time, which other programs hardly change.
 """
 
+import argparse
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import commands, jax_sides, problem, record
-from benchmarks.operations import Count, count
+from benchmarks.operations import Count, count_operations
 from mgan_jax import composition, inversion, resize
 
 QUICK = {'resolution': 32, 'fmaps_max': 32, 'layer': 4, 'codes': 2, 'batch': 1, 'repeats': 2, 'matmul': 256}
@@ -45,33 +46,40 @@ def main(arguments: Sequence[str]) -> None:
         codes=options.codes,
         batch=options.batch,
     )
-    parts = _parts(setting, quick=jax.default_backend() == 'cpu' and not options.plain)
-    counts = {name: count(part.function, *part.arguments) for name, part in parts.items()}
-    runs: dict[str, Callable] = {name: partial(_run, part) for name, part in parts.items()}
-    runs['step'] = _stepper(parts['step'])
-    runs |= {f'matmul {dtype}': _matmul(options.matmul, dtype) for dtype in DTYPES}
+    parts = _make_parts(setting, transformed=jax.default_backend() == 'cpu' and not options.plain)
+    counts = {name: count_operations(part.function, *part.arguments) for name, part in parts.items()}
+    runs: dict[str, Callable] = {name: partial(_run_part, part) for name, part in parts.items()}
+    runs['step'] = _make_stepper(parts['step'])
+    runs |= {f'matmul {dtype}': _make_matmul(options.matmul, dtype) for dtype in DTYPES}
     _report(options, arguments, setting, counts, *_take_turns(runs, options.repeats))
 
 
-def _report(options, arguments, setting: problem.Setting, counts: dict, seconds: dict, worked: dict) -> None:
-    """Prints the table and writes the file."""
+def _report(
+    options: argparse.Namespace,
+    arguments: Sequence[str],
+    setting: problem.Setting,
+    counts: dict[str, Count],
+    seconds: dict[str, list[float]],
+    worked: dict[str, list[float]],
+) -> None:
+    """Prints the table and writes the file. seconds, worked: time and processor time of each run in every round."""
     peaks = {dtype: 2 * options.matmul**3 / median(seconds[f'matmul {dtype}']) / 1e9 for dtype in DTYPES}
-    rows = _rows(counts, seconds, peaks['float32'])
-    worked = worked | {'rest': _rest(worked)}
+    rows = _make_rows(counts, seconds, peaks['float32'])
+    worked = worked | {'rest': _subtract_parts(worked)}
     if jax.devices()[0].platform == 'cpu':
         peak = 2 * options.matmul**3 / median(worked['matmul float32']) / 1e9
-        rows = [row | _work(row, worked, peak) for row in rows]
-    print(record.table(rows))
+        rows = [row | _make_work_columns(row, worked, peak) for row in rows]
+    print(record.format_table(rows))
     cores = median(map(truediv, worked['step'], seconds['step']))
     print('\nmatrix product: ' + ', '.join(f'{rate:.0f} GFLOP/s in {dtype}' for dtype, rate in peaks.items()))
-    print(f'cores at work in the step: {cores:.2f} of {record.cores()}')
+    print(f'cores at work in the step: {cores:.2f} of {record.count_cores()}')
     facts = {'setting': setting._asdict(), 'peak_gflops': peaks, 'cores_at_work': cores}
     facts |= {'seconds': seconds, 'processor_seconds': worked}
-    record.save(options.out, 'roofline', arguments, rows, device=jax.devices()[0].device_kind, **facts)
+    record.write_record(options.out, 'roofline', arguments, rows, device=jax.devices()[0].device_kind, **facts)
 
 
-def _parse(arguments: Sequence[str]):
-    parser = record.parser('roofline', 'Operations, bytes and seconds of the parts of one optimisation step.')
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = record.make_parser('roofline', __doc__)
     parser.add_argument('--plain', action='store_true', help='plain kernels also on CPUs')
     parser.add_argument('--layer', type=int, default=8, help='the composing layer')
     parser.add_argument('--codes', type=int, default=20, help='the number of codes')
@@ -86,51 +94,51 @@ def _parse(arguments: Sequence[str]):
     return options
 
 
-def _parts(setting: problem.Setting, quick: bool) -> dict[str, Part]:
-    """The parts with what they get in the first step, and the step. quick: with transformed kernels."""
-    generator, extractor = problem.networks(setting)
-    weights = problem.weights(setting)
-    start = problem.start(setting, weights)
+def _make_parts(setting: problem.Setting, transformed: bool) -> dict[str, Part]:
+    """The parts with their arguments in the first step, and the step. transformed: use transformed kernels."""
+    generator, extractor = problem.build_networks(setting)
+    weights = problem.draw_weights(setting)
+    start = problem.draw_start(setting, weights)
     params, vgg, target = jax.device_put((weights.generator, weights.extractor, start.target))
-    if quick:
+    if transformed:
         params, vgg = jax.jit(generator.prepare)(params), jax.jit(extractor.prepare)(vgg)
     codes = composition.Codes(jnp.asarray(start.latents), jnp.asarray(start.alpha))
     layer, latents = setting.layer, codes.latents.reshape(-1, codes.latents.shape[-1])
 
     g1 = partial(generator.features, stop=layer)
     g2 = partial(generator.image, start=layer)
-    see = partial(extractor.features, layer=problem.EXTRACTOR_LAYER)
+    features = partial(extractor.features, layer=problem.EXTRACTOR_LAYER)
     composed = jax.jit(g1)(params, latents)[: setting.batch]
-    seen = resize.nearest(target, setting.extractor_size)
-    optimizer = jax_sides.optimizer()
-    step = inversion.make_step(jax_sides.objective(setting, generator, extractor), optimizer)
+    resized = resize.nearest(target, setting.extractor_size)
+    optimizer = jax_sides.make_optimizer()
+    step = inversion.make_step(jax_sides.make_objective(setting, generator, extractor), optimizer)
     state = inversion.init(codes, optimizer)
     return {
         'G1': _forward_and_backward(g1, params, latents),
         'G2': _forward_and_backward(g2, params, composed),
-        'extractor': _forward_and_backward(see, vgg, seen),
+        'extractor': _forward_and_backward(features, vgg, resized),
         'step': Part(step.update, (state, *step.prepare(target, params, vgg))),
     }
 
 
 def _forward_and_backward(network: Callable, weights: Any, x: jax.Array) -> Part:
-    """The network's result and the gradient of x, the weights being fixed."""
+    """The output of a network and the gradient of its input x; the weights are fixed."""
 
-    def both(weights, x, slope):
+    def both(weights, x, output_gradient):
         out, backward = jax.vjp(partial(network, weights), x)
-        return out, backward(slope)
+        return out, backward(output_gradient)
 
     out = jax.eval_shape(network, weights, x)
-    slope = jax.random.normal(jax.random.key(4), out.shape, out.dtype)
-    return Part(jax.jit(both), (weights, x, slope))
+    output_gradient = jax.random.normal(jax.random.key(4), out.shape, out.dtype)
+    return Part(jax.jit(both), (weights, x, output_gradient))
 
 
-def _run(part: Part) -> None:
+def _run_part(part: Part) -> None:
     jax.block_until_ready(part.function(*part.arguments))
 
 
-def _stepper(part: Part) -> Callable:
-    """The step gives its state's memory away, so it goes on from the new one."""
+def _make_stepper(part: Part) -> Callable:
+    """advance(): does the next step. A step reuses the memory of its state, so the state is replaced."""
     state, *others = part.arguments
 
     def advance() -> None:
@@ -140,13 +148,14 @@ def _stepper(part: Part) -> Callable:
     return advance
 
 
-def _matmul(size: int, dtype: str) -> Callable:
+def _make_matmul(size: int, dtype: str) -> Callable:
+    """A square matrix product."""
     x = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)
-    return partial(_run, Part(jax.jit(jnp.matmul), (x, x)))
+    return partial(_run_part, Part(jax.jit(jnp.matmul), (x, x)))
 
 
 def _take_turns(runs: dict[str, Callable], repeats: int) -> tuple[dict, dict]:
-    """Seconds of each run in every round, A B C A B C ..., and seconds that all the processors together worked on it."""
+    """(seconds of each run in every round, its seconds of processor time), in the order A B C A B C ..."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     worked: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(WARM_UP + repeats):
@@ -159,23 +168,23 @@ def _take_turns(runs: dict[str, Callable], repeats: int) -> tuple[dict, dict]:
     return seconds, worked
 
 
-def _rows(counts: dict[str, Count], seconds: dict[str, list[float]], peak: float) -> list[dict]:
-    """The table: the parts, what is left, the step. peak: GFLOP/s of the matrix product."""
-    own = [counts[name] for name in PARTS]
-    left = Count(*(whole - sum(parts) for whole, *parts in zip(counts['step'], *own, strict=True)))
-    counts = {**{name: counts[name] for name in PARTS}, 'rest': left, 'step': counts['step']}
-    seconds = seconds | {'rest': _rest(seconds)}
-    return [_row(name, made, seconds[name], seconds['step'], peak) for name, made in counts.items()]
+def _make_rows(counts: dict[str, Count], seconds: dict[str, list[float]], peak: float) -> list[dict]:
+    """Rows of the parts, the rest and the step. peak: GFLOP/s of the matrix product."""
+    of_parts = [counts[name] for name in PARTS]
+    rest = Count(*(whole - sum(parts) for whole, *parts in zip(counts['step'], *of_parts, strict=True)))
+    counts = {**{name: counts[name] for name in PARTS}, 'rest': rest, 'step': counts['step']}
+    seconds = seconds | {'rest': _subtract_parts(seconds)}
+    return [_make_row(name, count, seconds[name], seconds['step'], peak) for name, count in counts.items()]
 
 
-def _row(name: str, made: Count, seconds: list[float], whole: list[float], peak: float) -> dict:
-    rate = made.operations / median(seconds) / 1e9 if made.operations else None
+def _make_row(name: str, count: Count, seconds: list[float], whole: list[float], peak: float) -> dict:
+    rate = count.operations / median(seconds) / 1e9 if count.operations else None
     return {
         'part': name,
-        'GFLOP': made.operations / 1e9,
-        'dense GB': made.dense_bytes / 1e9,
-        'other GB, unfused': made.other_bytes / 1e9,
-        'FLOP/byte': made.operations / made.dense_bytes if made.dense_bytes else None,
+        'GFLOP': count.operations / 1e9,
+        'dense GB': count.dense_bytes / 1e9,
+        'other GB, unfused': count.other_bytes / 1e9,
+        'FLOP/byte': count.operations / count.dense_bytes if count.dense_bytes else None,
         'seconds': median(seconds),
         'GFLOP/s': rate,
         'of peak %': rate and 100 * rate / peak,
@@ -183,17 +192,16 @@ def _row(name: str, made: Count, seconds: list[float], whole: list[float], peak:
     }
 
 
-def _rest(seconds: dict[str, list[float]]) -> list[float]:
-    """The step without the three parts, round by round."""
+def _subtract_parts(seconds: dict[str, list[float]]) -> list[float]:
+    """The seconds of the step without the three parts, in every round."""
     rounds = zip(seconds['step'], *(seconds[name] for name in PARTS), strict=True)
     return [whole - sum(parts) for whole, *parts in rounds]
 
 
-def _work(row: dict, worked: dict[str, list[float]], peak: float) -> dict:
-    """More columns, of the seconds that processors worked. peak: GFLOP of the matrix product in such a second."""
-    own, rate = worked[row['part']], None
-    if row['GFLOP']:
-        rate = row['GFLOP'] / median(own)
+def _make_work_columns(row: dict, worked: dict[str, list[float]], peak: float) -> dict:
+    """Columns in seconds of processor time. peak: GFLOP of the matrix product in such a second."""
+    own = worked[row['part']]
+    rate = row['GFLOP'] / median(own) if row['GFLOP'] else None
     return {
         'core s': median(own),
         'work of peak %': rate and 100 * rate / peak,
@@ -202,4 +210,4 @@ def _work(row: dict, worked: dict[str, list[float]], peak: float) -> dict:
 
 
 if __name__ == '__main__':
-    commands.run(main)
+    commands.run_command(main)

@@ -1,12 +1,13 @@
-"""`python -m benchmarks.style_spaces FOLDER` compares the spaces z, w and w+ with multi-code inversion on a StyleGAN2.
+"""`python -m benchmarks.style_spaces FOLDER` compares the latent spaces z, w and w+ of a StyleGAN2 by inversion.
 
-Trains a small StyleGAN2 on drawn scenes first (run again, it continues where it was), then inverts 32 held-out scenes in each
-space with one code and with ten, at equal steps; writes FOLDER/style_spaces.md. About an hour on two cores.
+First trains a small StyleGAN2 on drawn scenes; the same command continues a training that was stopped. Then inverts 32
+held-out scenes in each space with one code and with ten, with the same number of steps, and writes
+FOLDER/style_spaces.md. It takes about an hour on two cores.
 """
 
 import platform
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from benchmarks import commands, held_out
 from mgan_jax import composition, inversion, losses, metrics, models, optimizers, tasks
 from mgan_jax.demo import gan, scenes, train
 
@@ -23,11 +25,12 @@ STAGES = (
     gan.Stage(32, 80_000, 4e-3, decay=80_000, architecture='stylegan2'),
     gan.Stage(32, 8_000, 1.5e-3, contest=True, memory=0.995, architecture='stylegan2'),
 )
-FIRST, COUNT, BATCH, STEPS = 100, 32, 16, 150
+COUNT, BATCH, STEPS = 32, 16, 150
 
 
 class Setting(NamedTuple):
-    """start: 'random' codes, or the 'average' style. alpha_rate 0 leaves the channel importance at 1."""
+    """An inversion. tail: learn the styles after the composing layer. rate: learning rate of the codes. alpha_rate: of the
+    channel importances; 0 leaves them at 1. start: 'random' codes, or the 'average' style."""
 
     space: str
     num_codes: int
@@ -49,38 +52,45 @@ SETTINGS = (
 )
 
 
-def main(folder: Path) -> None:
+def main(arguments: Sequence[str]) -> None:
+    parser = commands.make_parser('style_spaces', __doc__)
+    parser.add_argument('folder', type=Path)
+    folder = parser.parse_args(arguments).folder
+    folder.mkdir(parents=True, exist_ok=True)
     if not models.is_model_directory(folder / 'stylegan2'):
         train.save_generator(folder / 'stylegan2', STAGES[-1], train.train_gan(folder, STAGES))
     generator, params = models.load(folder / 'stylegan2')
-    held_out = scenes.draw_batch(train.HELD_OUT_SEED, FIRST, COUNT)
-    targets = jnp.asarray(gan.to_network(held_out.images, generator.resolution))
-    own = jnp.clip(generator.generate(params, jnp.asarray(held_out.latents)), -1, 1)
+    held_out_scenes = scenes.draw_batch(train.HELD_OUT_SEED, held_out.FIRST, COUNT)
+    targets = jnp.asarray(gan.to_network(held_out_scenes.images, generator.resolution))
+    rendered = jnp.clip(generator.generate(params, jnp.asarray(held_out_scenes.latents)), -1, 1)
     lines = [
         f'{platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}; {COUNT} held-out scenes, {STEPS} steps',
-        f"The scenes' own codes render at {float(metrics.psnr(own, targets).mean()):.2f} dB.",
+        f"The scenes' own codes render at {float(metrics.psnr(rendered, targets).mean()):.2f} dB.",
         '',
         '| space | N | layer | learning rate | start | PSNR | SSIM | seconds an image |',
         '|---|---|---|---|---|---|---|---|',
     ]
     for setting in SETTINGS:
-        lines.append(_row(setting, generator, params, targets))
+        lines.append(_measure(setting, generator, params, targets))
         print(lines[-1], flush=True)
     (folder / 'style_spaces.md').write_text('\n'.join(lines) + '\n')
 
 
-def _row(setting: Setting, generator: models.Generator, params: dict, targets: jax.Array) -> str:
+def _measure(setting: Setting, generator: models.Generator, params: dict, targets: jax.Array) -> str:
+    """Inverts all targets and returns a row of the table."""
     began = time.monotonic()
-    images = [invert(setting, generator, params, targets[i : i + BATCH], i) for i in range(0, COUNT, BATCH)]
+    batches = [invert_targets(setting, generator, params, targets[i : i + BATCH], i) for i in range(0, COUNT, BATCH)]
     seconds = (time.monotonic() - began) / COUNT
-    made = jnp.concatenate(images)
-    psnr, ssim = (float(np.mean(measure(made, targets))) for measure in (metrics.psnr, metrics.ssim))
+    inversions = jnp.concatenate(batches)
+    psnr, ssim = (float(np.mean(measure(inversions, targets))) for measure in (metrics.psnr, metrics.ssim))
     place = f'{setting.space} | {setting.num_codes} | {setting.layer} | {setting.rate} | {setting.start}'
     return f'| {place} | {psnr:.2f} | {ssim:.3f} | {seconds:.1f} |'
 
 
-def invert(setting: Setting, generator: models.Generator, params: dict, targets: jax.Array, seed: int) -> jax.Array:
-    """[B R R 3] -> its inversion [B R R 3]: Adam with cosine decay on the pixels alone."""
+def invert_targets(
+    setting: Setting, generator: models.Generator, params: dict, targets: jax.Array, seed: int
+) -> jax.Array:
+    """Inverts targets [B R R 3] -> [B R R 3] by Adam with cosine decay and the pixel loss alone."""
     place = {'layer': setting.layer, 'space': setting.space}
     codes = composition.init(
         jax.random.key(seed),
@@ -102,4 +112,4 @@ def invert(setting: Setting, generator: models.Generator, params: dict, targets:
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]))
+    commands.run_command(main)

@@ -1,8 +1,7 @@
-"""Processes that stay alive and work when they are told to, one at a time, so that no two libraries share their threads.
+"""Processes that each hold one side of a comparison and do a step on request, so that no two libraries share threads.
 
-A side is a function make(weights, setting, start) -> (step, facts): step() does one step and returns its loss, when all of it
-is done; facts is a dictionary of what else there is to say. It is named 'module:function' and imported in the process that
-works for it alone.
+A side is a function make(weights, setting, start) -> (step, facts), named 'module:function' and imported in its own process.
+step() does one step and returns its loss when the step is complete. facts is a dictionary for the record.
 """
 
 import importlib
@@ -15,17 +14,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-WARM_UP = 1  # steps after the first one, which compiles
+WARM_UP = 1  # untimed steps after the first one, which compiles
 
 
 class Worker(NamedTuple):
+    """A process for one side, and the connection to it."""
+
     name: str
     process: BaseProcess
     connection: Connection
 
 
-def start(name: str, side: str, weights: Any) -> Worker:
-    """A new process for a side 'module:function'."""
+def start_worker(name: str, side: str, weights: Any) -> Worker:
+    """Starts a process for a side 'module:function'."""
     context = multiprocessing.get_context('spawn')
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, side, weights), daemon=True)
@@ -34,17 +35,17 @@ def start(name: str, side: str, weights: Any) -> Worker:
     return Worker(name, process, ours)
 
 
-def prepare(worker: Worker, setting: Any, begin: Any) -> dict:
-    """Makes the worker's step for a setting and does the first ones; -> the side's facts and the 'loss' at the start."""
-    return _ask(worker, (setting, begin))
+def prepare_step(worker: Worker, setting: Any, start: Any) -> dict:
+    """Makes the step for a setting and does the first steps. Returns the side's facts and 'loss', that of the first step."""
+    return _request(worker, (setting, start))
 
 
-def step(worker: Worker) -> tuple[float, float]:
-    """Seconds that one step took, and seconds that all processors together worked on it."""
-    return _ask(worker, 'step')
+def time_step(worker: Worker) -> tuple[float, float]:
+    """Does one step. Returns (its seconds, its seconds of processor time on all cores)."""
+    return _request(worker, 'step')
 
 
-def stop(worker: Worker) -> None:
+def stop_worker(worker: Worker) -> None:
     """Ends the process."""
     if worker.process.is_alive():
         worker.connection.send('stop')
@@ -53,7 +54,7 @@ def stop(worker: Worker) -> None:
     worker.connection.close()
 
 
-def _ask(worker: Worker, message: Any) -> Any:
+def _request(worker: Worker, message: Any) -> Any:
     try:
         worker.connection.send(message)
         answer = worker.connection.recv()
@@ -69,23 +70,24 @@ def _ask(worker: Worker, message: Any) -> Any:
 
 
 def _serve(connection: Connection, side: str, weights: Any) -> None:
-    """The worker's loop: a setting with its start, 'step' or 'stop' comes in, an answer goes out."""
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # PyTorch's threads sleep while the others work, not spin
+    """The loop of the process: receives a setting with its start, 'step' or 'stop', and sends an answer."""
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # otherwise PyTorch's idle threads spin while others work
     module, function = side.split(':')
     advance = None
     while (message := connection.recv()) != 'stop':
         try:
             if message == 'step':
-                answer: Any = _timed(advance)
+                answer: Any = _time_call(advance)
             else:
-                advance = None  # its memory first
-                advance, answer = _first_steps(importlib.import_module(module), function, weights, message)
-        except Exception as error:  # told by the process that asked
+                advance = None  # frees its memory first
+                advance, answer = _make_step(importlib.import_module(module), function, weights, message)
+        except Exception as error:  # raised again in the process that asked
             answer = RuntimeError(f'{type(error).__name__}: {error}')
         connection.send(answer)
 
 
-def _first_steps(module: Any, function: str, weights: Any, message: tuple) -> tuple[Any, dict]:
+def _make_step(module: Any, function: str, weights: Any, message: tuple) -> tuple[Any, dict]:
+    """Makes the step of a side and does its first steps: -> (the step, facts)."""
     advance, facts = getattr(module, function)(weights, *message)
     loss = np.asarray(advance()).tolist()
     for _ in range(WARM_UP):
@@ -93,7 +95,7 @@ def _first_steps(module: Any, function: str, weights: Any, message: tuple) -> tu
     return advance, facts | {'loss': loss}
 
 
-def _timed(advance: Any) -> tuple[float, float]:
+def _time_call(advance: Any) -> tuple[float, float]:
     began, worked = time.perf_counter(), time.process_time()
     advance()
     return time.perf_counter() - began, time.process_time() - worked

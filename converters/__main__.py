@@ -5,7 +5,7 @@ import contextlib
 import ctypes
 import sys
 
-from converters.convert import MAPPINGS, Report, convert
+from .convert import MAPPINGS, Report, convert
 
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
@@ -30,7 +30,7 @@ def _return_freed_memory() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='python -m converters', description='Weight file -> model directory.')
+    parser = argparse.ArgumentParser(prog=f'python -m {__package__}', description='Weight file -> model directory.')
     parser.add_argument('source', metavar='SOURCE', help='the weight file; its format is detected by its content')
     parser.add_argument('destination', metavar='DESTINATION', help='the model directory to make')
     parser.add_argument('--network', metavar='NAME', help='which network, if the file holds several')

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from converters.states import Network, State, refuse_left_over, take
-from converters.vgg import imagenet_input
+from .states import Network, State, refuse_left_over, take
+from .vgg import imagenet_input
 
 _CONVOLUTIONS = {0: 11, 3: 5, 6: 3, 8: 3, 10: 3}  # number of the module: side of its kernel
 

@@ -5,7 +5,7 @@ import struct
 import zipfile
 import zlib
 
-from converters.unpickling import quote
+from .unpickling import quote
 
 START = b'PK\x03\x04'
 _DAMAGED = 'it is truncated or damaged, so download it again.'

@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from converters import alexnet, formats, lpips, pggan, states, stylegan, stylegan2, vgg
-from converters.states import Network, State
-from converters.unpickling import quote
 from mgan_jax import models
 from mgan_jax.storage import atomic
+
+from . import alexnet, formats, lpips, pggan, states, stylegan, stylegan2, vgg
+from .states import Network, State
+from .unpickling import quote
 
 MAPPINGS: dict[str, ModuleType] = {  # each has recognise(state) and convert(state)
     'pggan': pggan,

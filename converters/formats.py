@@ -5,7 +5,7 @@ import mmap
 from pathlib import Path
 from typing import NamedTuple
 
-from converters import archive, network_pickle, nvidia_file, tf_file, torch_file
+from . import archive, network_pickle, nvidia_file, tf_file, torch_file
 
 _EXPECTED = 'a weight file (.pth, .pt, or a network .pkl) is expected'
 _PACKED = f'it is a packed file ({{}}); {_EXPECTED}, so unpack it and give the file inside.'

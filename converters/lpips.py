@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 
-from converters.states import Network, State, refuse_left_over, take
-from converters.unpickling import quote
+from .states import Network, State, refuse_left_over, take
+from .unpickling import quote
 
 _NAME = 'lin{}.model.1.weight'
 _STAGES: dict[tuple[int, ...], list[str]] = {  # what the heads weigh tells which network they belong to

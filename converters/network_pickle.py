@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from converters import torch_file, unpickling
-from converters.unpickling import Function, Object, inert
+from . import torch_file, unpickling
+from .unpickling import Function, Object, inert
 
 ARRAY, DTYPE = 'numpy.ndarray', 'numpy.dtype'
 TF_NETWORKS = ('tfutil.Network', 'dnnlib.tflib.network.Network')

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from converters import network_pickle
-from converters.network_pickle import PERSISTENT
-from converters.unpickling import Object
+from . import network_pickle
+from .network_pickle import PERSISTENT
+from .unpickling import Object
 
 _MAX_DEPTH, _MAX_MODULES, _MAX_ITEMS = 8, 2000, 1000
 _DAMAGED = 'it is truncated or damaged, so download it again.'

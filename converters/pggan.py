@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters.states import Network, State, Tensors, channel_rule, scaled
+from .states import Network, State, Tensors, channel_rule, scaled
 
 _MAX_LAYERS = 18  # 1024 x 1024
 

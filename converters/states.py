@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters.unpickling import quote
+from .unpickling import quote
 
 State = Mapping[str, object]
 _MAX_NETWORKS = 64  # looked for in one file

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters import styles
-from converters.states import Network, State, Tensors, channel_rule, scaled
-from converters.styles import Dense
+from . import styles
+from .states import Network, State, Tensors, channel_rule, scaled
+from .styles import Dense
 
 _FUSED_FROM = 128  # pixels from which `fused_scale='auto'` upsamples by a transposed convolution
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters import styles
-from converters.states import Network, State, Tensors, channel_rule, scaled
-from converters.styles import Dense
+from . import styles
+from .states import Network, State, Tensors, channel_rule, scaled
+from .styles import Dense
 
 _FILTER = np.outer((1, 3, 3, 1), (1, 3, 3, 1)) / 64
 

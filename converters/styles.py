@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters.states import Tensors, scaled
+from .states import Tensors, scaled
 
 _LEARNING_RATE = 0.01  # the multiplier on weights and biases of the mapping network
 _SLOPE = 0.2

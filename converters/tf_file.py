@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from converters import network_pickle
-from converters.network_pickle import TF_NETWORKS
-from converters.unpickling import Object
+from . import network_pickle
+from .network_pickle import TF_NETWORKS
+from .unpickling import Object
 
 _TRIPLE = ('G', 'D', 'Gs')  # Gs: the moving average of G
 _MAX_COMPONENTS = 8  # there are two, and a file may name the same one many times

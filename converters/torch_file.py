@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters import unpickling
-from converters.archive import Archive
-from converters.unpickling import Function, quote
+from . import unpickling
+from .archive import Archive
+from .unpickling import Function, quote
 
 LEGACY_START = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'  # the pickle of torch's magic number
 _LEGACY_PROTOCOL = 1001

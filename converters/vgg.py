@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from converters.states import Network, State, refuse_left_over, take
+from .states import Network, State, refuse_left_over, take
 
 _MEAN = np.array([0.485, 0.456, 0.406])  # of ImageNet, as torchvision's networks were trained
 _STD = np.array([0.229, 0.224, 0.225])

@@ -59,8 +59,7 @@ def init(
     latents, first_tail, noises = draw(keys).reshape(batch * num_codes, -1), None, None  # z: [B*N D]
     if (styles := getattr(generator, 'styles', None)) is not None:
         latents = styles.to_space(params, latents, layer, space)
-        average = styles.average(params, layer)[None]  # [1 R W]
-        first_tail = jnp.repeat(average, batch, axis=0) if tail else None
+        first_tail = jnp.repeat(styles.average(params, layer)[None], batch, axis=0) if tail else None  # [B R W]
         noises = tuple(jnp.repeat(image[None], batch, axis=0) for image in styles.noise(params)) if noise else None
     latents, first_tail, noises = cast((latents, first_tail, noises), jnp.float32)
     features = jax.eval_shape(lambda p, z: generator.features(p, like(p, z), stop=layer, space=space), params, latents)

@@ -9,7 +9,7 @@ from jax import Array
 from jax.sharding import NamedSharding, PartitionSpec
 
 
-def repeat_step(step: Any, state: Any, *arguments, num_steps: int) -> tuple[Any, Array]:
+def repeat_step(step: Any, state: Any, *arguments: Any, num_steps: int) -> tuple[Any, Array]:
     """Runs `num_steps` steps of an `inversion.Step` and reuses the memory of `state`: -> (state, loss [num_steps B]).
 
     arguments: those that `step.prepare` returned. On CPUs the steps are dispatched one by one, because XLA:CPU runs a step
@@ -19,7 +19,8 @@ def repeat_step(step: Any, state: Any, *arguments, num_steps: int) -> tuple[Any,
     if num_steps < 1:
         raise ValueError(f'num_steps is {num_steps}; at least one step is needed.')
     if not is_on_cpu(state.step):
-        return step.scan(state, *arguments, num_steps=num_steps)
+        state, loss = step.scan(state, *arguments, num_steps=num_steps)
+        return state, loss
     losses = []
     for _ in range(num_steps):
         state, loss = step.update(state, *arguments)
@@ -46,7 +47,7 @@ def like_codes(state: Any, codes: Any) -> Any:
     return jax.tree.map(lambda x: _like_first(x, first), state)
 
 
-def _like_first(x: Array, first: Array) -> Array:
+def _like_first(x: Array, first: Array) -> Any:
     if isinstance(first, jax.core.Tracer):  # under shard_map: the same varying type as the codes
         if not x.ndim:
             return x

@@ -32,9 +32,9 @@ class Step(NamedTuple):
     """prepare(*arguments) -> the arguments of update, computed once per run. update(state, *arguments) -> (state, loss [B]);
     scan(state, *arguments, num_steps) -> (state, loss [num_steps B]). Both reuse the memory of the given state."""
 
-    prepare: Callable
-    update: Callable
-    scan: Callable
+    prepare: Callable[..., Any]
+    update: Callable[..., tuple[State, Array]]
+    scan: Callable[..., tuple[State, Array]]
 
 
 def init(codes: Any, optimizer: optax.GradientTransformation) -> State:
@@ -42,7 +42,8 @@ def init(codes: Any, optimizer: optax.GradientTransformation) -> State:
     batch = jax.tree.leaves(codes)[0].shape[0]
     best_loss, step = jnp.full(batch, jnp.inf, jnp.float32), jnp.zeros(batch, jnp.int32)
     state = State(codes, jax.vmap(optimizer.init)(codes), codes, best_loss, jnp.full(batch, -1, jnp.int32), step)
-    return execution.like_codes(jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state), state.codes)
+    state = execution.like_codes(jax.tree.map(lambda x: jnp.array(x, x.dtype, copy=True), state), state.codes)
+    return state
 
 
 def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
@@ -54,18 +55,18 @@ def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
     evaluate = getattr(objective, 'evaluate', objective)
     optimizer = optax.with_extra_args_support(optimizer)
 
-    def total(codes, *arguments):
+    def total(codes: Any, *arguments: Any) -> tuple[Array, Array]:
         loss = evaluate(codes, *arguments)
         return jnp.sum(loss), loss
 
-    def update(state: State, target, *shared) -> tuple[State, Array]:
+    def update(state: State, target: Any, *shared: Any) -> tuple[State, Array]:
         (_, loss), gradient = jax.value_and_grad(total, has_aux=True)(state.codes, target, *shared)
 
-        def move(codes, gradient, optimizer_state, value, own_target):  # of one image
-            def value_fn(candidate):
+        def move(codes: Any, gradient: Any, optimizer_state: Any, value: Array, own_target: Any) -> tuple[Any, Any]:
+            def value_fn(candidate: Any) -> Any:  # of one image, for line searches
                 return evaluate(*jax.tree.map(lambda x: x[None], (candidate, own_target)), *shared)[0]
 
-            extra = {'value': value, 'grad': gradient, 'value_fn': value_fn}  # for line searches
+            extra = {'value': value, 'grad': gradient, 'value_fn': value_fn}
             change, optimizer_state = optimizer.update(gradient, optimizer_state, codes, **extra)
             return optax.apply_updates(codes, change), optimizer_state
 
@@ -83,14 +84,14 @@ def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
         )
         return new, loss
 
-    def scan(state, *arguments, num_steps):
+    def scan(state: State, *arguments: Any, num_steps: int) -> tuple[State, Array]:
         return jax.lax.scan(lambda carry, _: update(carry, *arguments), state, length=num_steps)
 
     compiled_scan = jax.jit(scan, donate_argnums=0, static_argnames='num_steps')
     return Step(jax.jit(prepare), jax.jit(update, donate_argnums=0), compiled_scan)
 
 
-def run(step: Step, state: State, *arguments, num_steps: int) -> tuple[State, dict[str, Array]]:
+def run(step: Step, state: State, *arguments: Any, num_steps: int) -> tuple[State, dict[str, Array]]:
     """Runs `num_steps` steps and reuses the memory of `state`: -> (state, trace), trace['loss'] [num_steps B].
 
     The loss of a step is that of the codes before it: the last codes are not evaluated. ValueError for num_steps < 1."""

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -41,8 +41,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 every image is done, 2 nothing was started, 3 some images failed or results could not be
     written, 75 stopped by SIGTERM, 130 interrupted. After the last three the same command continues."""
     if flags.wants_help(arguments):
-        print(help_text())
-        return 0
+        return _print_help(arguments)
     try:
         with handle_signals() as stopped:
             return _run(arguments, stopped)
@@ -50,11 +49,12 @@ def main(arguments: list[str]) -> int:
         return _stopped(INTERRUPTED)
 
 
-def help_text() -> str:
-    """The fields of all tasks, grouped, with types, defaults and meanings."""
-    groups = {**{kind.__doc__ or name: kind for name, kind in fields.GROUPS.items()}}
-    groups |= {f"Task '{name}': {kind.__doc__}": kind for name, kind in fields.TASK_TYPES.items()}
-    return flags.help_text(groups, f'{USAGE}\n  on many hosts also {MANY}')
+def format_help(values: Mapping[str, Any] | None = None) -> str:
+    """The fields, grouped, with types, defaults and meanings: of the configuration with these flat fields, or of all tasks."""
+    names = fields.TASKS if values is None else (values['task'],)
+    groups: dict[str, type] = {kind.__doc__ or name: kind for name, kind in fields.GROUPS.items()}
+    groups |= {f"Task '{name}': {fields.TASK_TYPES[name].__doc__}": fields.TASK_TYPES[name] for name in names}
+    return flags.help_text(groups, f'{USAGE}\n  on many hosts also {MANY}', values)
 
 
 @contextlib.contextmanager
@@ -131,6 +131,17 @@ def _run(arguments: list[str], stopped: Callable[[], int]) -> int:
         return _stopped(stopped())
     print(_summary(finished.rows, finished.counts, settings.data.out))
     return 3 if any(row['status'] != records.DONE for row in finished.rows) else 0
+
+
+def _print_help(arguments: list[str]) -> int:
+    """`--config FILE --help` shows the values of that configuration, `--help` alone the defaults of all tasks."""
+    rest = [argument for argument in arguments if argument not in ('--help', '-h')]
+    try:
+        print(format_help(fields.flatten_settings(read_settings(rest)) if rest else None))
+    except ValueError as error:
+        print(one_sentence(error), file=sys.stderr)
+        return 2
+    return 0
 
 
 def _stopped(code: int) -> int:

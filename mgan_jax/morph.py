@@ -175,7 +175,7 @@ def _write_frames(folder: Path, title: str, weights: np.ndarray, frames: Iterabl
     row = []
     for frame in frames:
         row.append(history.make_frame(frame, None))
-    for name, content in strips.strip_files(title, [''], [f'{t:.2g}' for t in weights], [row]).items():
+    for name, content in strips.make_strip_files(title, [''], [f'{t:.2g}' for t in weights], [row]).items():
         (folder / name).write_bytes(content)
     images.write_png(folder / 'last.png', frame)
 

@@ -23,8 +23,8 @@ class Prior(NamedTuple):
     compose(params, variables) -> images [B H W C] in about [-1, 1].
     """
 
-    init: Callable
-    compose: Callable
+    init: Callable[..., Any]
+    compose: Callable[..., Array]
 
 
 def multi_code_prior(
@@ -72,7 +72,8 @@ def feature_map_prior(generator: Generator, *, start: Prior, layer: int, space: 
 
     def init(keys: Array, params: Any, first: Codes | None = None) -> Composed:
         codes = start.init(keys, params, first)
-        return cast(composition.combine(generator, params, codes, layer=layer, space=space), jnp.float32)
+        composed: Composed = cast(composition.combine(generator, params, codes, layer=layer, space=space), jnp.float32)
+        return composed
 
     def compose(params: Any, composed: Composed) -> Array:
         return composition.render(generator, params, composed, layer=layer)

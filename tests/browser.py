@@ -1,4 +1,4 @@
-"""A headless Chromium by its DevTools protocol over two pipes: for tests and measurements, without a driver or a package."""
+"""Controls a headless Chromium through its DevTools protocol, over two pipes and without a driver."""
 
 import base64
 import contextlib
@@ -17,18 +17,18 @@ FLAGS = (
 )  # fmt: skip
 
 
-def executable():
-    """The path of a Chromium, None where there is none."""
+def find_browser():
+    """Returns the path of a Chromium, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextlib.contextmanager
-def opened(width=1280, height=900, dark=False, timeout=60):
-    """Yields a `Page` of a browser of its own, which ends with the block."""
+def open_page(width=1280, height=900, dark=False, timeout=60):
+    """Yields a `Page` of a new browser, which ends with the block. timeout: of each call, in seconds."""
     from_us, to_browser = os.pipe()
     from_browser, to_us = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [executable(), *FLAGS, f'--user-data-dir={profile}', 'about:blank']
+        command = [find_browser(), *FLAGS, f'--user-data-dir={profile}', 'about:blank']
         script = f'exec "$@" 3<&{from_us} 4>&{to_us}'  # the browser reads from 3 and writes to 4
         process = subprocess.Popen(
             ['bash', '-c', script, 'bash', *command], pass_fds=(from_us, to_us), stderr=subprocess.DEVNULL
@@ -40,7 +40,7 @@ def opened(width=1280, height=900, dark=False, timeout=60):
             page.start(width, height, dark)
             yield page
         finally:
-            os.close(to_browser)  # which ends it
+            os.close(to_browser)  # ends the browser
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -50,13 +50,14 @@ def opened(width=1280, height=900, dark=False, timeout=60):
 
 
 class Page:
-    """One tab. problems: errors of its console, exceptions and failed loads."""
+    """A tab. problems: errors of its console, exceptions and failed loads. Calls raise AssertionError after the timeout."""
 
     def __init__(self, to_browser, from_browser, timeout):
         self.to_browser, self.from_browser, self.timeout = to_browser, from_browser, timeout
-        self.number, self.session, self.waiting, self.events, self.problems = 0, None, b'', [], []
+        self.last_id, self.session, self.received, self.events, self.problems = 0, None, b'', [], []
 
     def start(self, width, height, dark):
+        """Opens the tab and enables the events that `problems` collects."""
         target = self.call('Target.createTarget', url='about:blank')['targetId']
         self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Log', 'Network'):
@@ -67,77 +68,81 @@ class Page:
         self.call('Emulation.setEmulatedMedia', features=features)
 
     def size(self, width, height, phone=False):
+        """Sets the size of the window in pixels. phone: emulate a mobile device."""
         self.call('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=phone)
 
     def open(self, url):
-        """-> seconds until the page has loaded."""
+        """Opens a URL. Returns the seconds until the page has loaded."""
         self.events.clear()
         began = time.monotonic()
         loader = self.call('Page.navigate', url=url)['loaderId']
         while not any(_is_load(event, loader) for event in self.events):
-            self.take(began + self.timeout)
+            self._next_message(began + self.timeout)
         return time.monotonic() - began
 
     def run(self, script):
-        """The value of a JavaScript expression; promises are awaited."""
-        found = self.call('Runtime.evaluate', expression=script, awaitPromise=True, returnByValue=True)
-        if 'exceptionDetails' in found:
-            raise AssertionError(f'{script}: {found["exceptionDetails"]}')
-        return found['result'].get('value')
+        """Returns the value of a JavaScript expression; awaits promises."""
+        reply = self.call('Runtime.evaluate', expression=script, awaitPromise=True, returnByValue=True)
+        if 'exceptionDetails' in reply:
+            raise AssertionError(f'{script}: {reply["exceptionDetails"]}')
+        return reply['result'].get('value')
 
     def until(self, script):
-        """Waits until the expression is true."""
+        """Waits until a JavaScript expression is true."""
         end = time.monotonic() + self.timeout
         while not self.run(script):
             assert time.monotonic() < end, f'{script} is still not true'
             time.sleep(0.02)
 
     def key(self, name, code=None):
+        """Presses and releases a key."""
         code = code or {'ArrowRight': 39, 'ArrowLeft': 37, 'Escape': 27, 'Tab': 9}[name]
         for kind in ('keyDown', 'keyUp'):
             self.call('Input.dispatchKeyEvent', type=kind, key=name, code=name, windowsVirtualKeyCode=code)
 
     def drag(self, start, end):
-        """With the mouse, from one point of the window to another."""
+        """Drags with the mouse from one point (x, y) of the window to another."""
         for kind, (x, y) in (('mousePressed', start), ('mouseMoved', end), ('mouseReleased', end)):
             self.call('Input.dispatchMouseEvent', type=kind, x=x, y=y, button='left', buttons=1, clickCount=1)
 
     def touch(self, x, y):
+        """Taps a point of the window."""
         self.call('Input.dispatchTouchEvent', type='touchStart', touchPoints=[{'x': x, 'y': y}])
         self.call('Input.dispatchTouchEvent', type='touchEnd', touchPoints=[])
 
     def screenshot(self, whole=False):
-        """-> the content of a PNG: of the window, or of the whole page."""
+        """Returns a PNG of the window, or of the whole page."""
         content = self.call('Page.captureScreenshot', format='png', captureBeyondViewport=whole)
         return base64.b64decode(content['data'])
 
     def call(self, method, **parameters):
-        self.number += 1
-        message = {'id': self.number, 'method': method, 'params': parameters}
+        """Calls a method of the DevTools protocol and returns its result."""
+        self.last_id += 1
+        message = {'id': self.last_id, 'method': method, 'params': parameters}
         if self.session:
             message['sessionId'] = self.session
         os.write(self.to_browser, json.dumps(message).encode() + b'\0')
         end = time.monotonic() + self.timeout
         while True:
-            answer = self.take(end)
-            if answer.get('id') == self.number:
+            answer = self._next_message(end)
+            if answer.get('id') == self.last_id:
                 if 'error' in answer:
                     raise AssertionError(f'{method}: {answer["error"]}')
                 return answer['result']
 
-    def take(self, end):
-        """The next message; events are kept."""
-        while b'\0' not in self.waiting:
+    def _next_message(self, end):
+        """Returns the next message and keeps it if it is an event. end: of the wait, in monotonic seconds."""
+        while b'\0' not in self.received:
             ready, _, _ = select.select([self.from_browser], [], [], max(0, end - time.monotonic()))
             content = os.read(self.from_browser, 2**20) if ready else b''
             if not content:
                 raise AssertionError('the browser does not answer')
-            self.waiting += content
-        content, self.waiting = self.waiting.split(b'\0', 1)
+            self.received += content
+        content, self.received = self.received.split(b'\0', 1)
         message = json.loads(content)
         if 'method' in message:
             self.events.append(message)
-            self.problems += _problem(message)
+            self.problems += _problems(message)
         return message
 
 
@@ -146,7 +151,8 @@ def _is_load(event, loader):
     return event['method'] == 'Page.lifecycleEvent' and (parameters['name'], parameters['loaderId']) == ('load', loader)
 
 
-def _problem(event):
+def _problems(event):
+    """Returns the problems that an event reports."""
     parameters = event['params']
     if event['method'] == 'Runtime.exceptionThrown':
         return [str(parameters['exceptionDetails'])]

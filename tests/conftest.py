@@ -22,11 +22,24 @@ def in_the_repository():
         yield
 
 
+@pytest.fixture(scope='session')
+def program_folder(tmp_path_factory):
+    """The compilation cache of the session, which its processes share."""
+    base = tmp_path_factory.getbasetemp()
+    return str((base.parent if 'PYTEST_XDIST_WORKER' in os.environ else base) / 'programs')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def kept_programs(program_folder):
+    """Compiled programs are kept on disk: test modules compile many equal ones."""
+    with small_runs.keep_programs(program_folder):
+        yield
+
+
 @pytest.fixture(scope='module')
-def quick_compilation(tmp_path_factory):
-    """Programs are optimised little and kept on disk, since a run of this size is mostly compilation."""
-    programs = str(tmp_path_factory.mktemp('programs'))
-    with small_runs.keep_programs(programs), small_runs.optimization(False):
+def quick_compilation(kept_programs):
+    """Programs are optimised little, since a run of this size is mostly compilation."""
+    with small_runs.optimization(False):
         yield
 
 

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
 
-from mgan_jax import losses, models, tasks
+from mgan_jax import losses, models, optimizers, priors, tasks
 from mgan_jax.engine import programs, slots
-from mgan_jax.settings import presets
 from tests import small_runs, toy
 
 COUNT, STEPS = 20, 20
@@ -23,11 +22,11 @@ def collectives(program: str) -> list[str]:
 
 
 def build(generator, extractor, weights, devices, **options):
-    fields = {'num_codes': 3, 'layer': 3, 'steps': STEPS}
-    settings = presets.preset_settings('reconstruct', 'fast') | fields
-    task = tasks.reconstruct()
+    task, prior = tasks.reconstruct(), priors.multi_code_prior(generator, num_codes=3, layer=3)
     objective = losses.objective(generator, task, layer=3, extractor=extractor, **options)
-    return programs.build_program(settings, generator, task, objective, weights, jax.local_devices()[:devices])
+    optimizer = optimizers.whitening_optimizer(0.1, 0.02, STEPS)
+    chosen = jax.local_devices()[:devices]
+    return programs.build_program(prior, optimizer, task, objective, weights, seed=0, devices=chosen)
 
 
 def run(devices: int) -> dict:

@@ -1,4 +1,4 @@
-"""Image files for the tests, most by Pillow, some byte by byte."""
+"""Writes image files for tests, most with Pillow, some byte by byte, and compares pixels."""
 
 import struct
 import zlib
@@ -9,27 +9,30 @@ from PIL import Image
 RNG = np.random.default_rng(0)
 
 
-def scaled(values, white=255):
-    """Stored numbers to [-1, 1]."""
+def scale_pixels(values, white=255):
+    """Scales stored values, 0 to `white`, to [-1, 1]."""
     return np.asarray(values, np.float32) / (white / 2) - 1
 
 
-def same(pixels, values, white=255):
-    np.testing.assert_allclose(pixels, np.broadcast_to(scaled(values, white), pixels.shape), atol=2e-7)
+def assert_pixels(pixels, values, white=255):
+    """Asserts that pixels in [-1, 1] equal stored values, broadcast."""
+    np.testing.assert_allclose(pixels, np.broadcast_to(scale_pixels(values, white), pixels.shape), atol=2e-7)
 
 
-def colours(height=6, width=9):
+def random_pixels(height=6, width=9):
+    """Returns uint8 [H W 3]."""
     return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def save(path, array, mode=None, **options):
+def save_image(path, array, mode=None, **options):
+    """Writes an array with Pillow, converted to `mode` if it is given. Returns `path`."""
     image = Image.fromarray(array)
     (image.convert(mode) if mode else image).save(path, **options)
     return path
 
 
-def png(path, width, height, depth, colour_type, rows, *extra):
-    """A PNG file of kinds that Pillow does not write; `rows` are bytes, `extra` further chunks."""
+def write_raw_png(path, width, height, depth, colour_type, rows, *extra):
+    """Writes a PNG of a kind that Pillow does not write. rows: bytes. extra: (name, data) of further chunks."""
 
     def chunk(name, data):
         return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))

@@ -1,4 +1,4 @@
-"""The command: files, going on, refusals, exit codes."""
+"""The command: its files, a second run, unusable settings and exit codes."""
 
 import csv
 import io
@@ -10,6 +10,7 @@ from PIL import Image
 
 from mgan_jax import analyze
 from mgan_jax.analysis import measurements
+from mgan_jax.settings import analysis_fields
 from tests import small_runs
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
@@ -38,22 +39,23 @@ def parts(folder):
     return path
 
 
-def command(folder, place, **fields):
-    names = {name: folder / name for name in ('generator', 'extractor')}
-    look = {'extractor_layer': 'relu2_1', 'extractor_size': small_runs.SIDE, 'images': folder / 'photos'}
+def command(folder, place, **changes):
     fields = {
-        **names,
-        **look,
+        'generator': folder / 'generator',
+        'extractor': folder / 'extractor',
+        'extractor_layer': 'relu2_1',
+        'extractor_size': small_runs.SIDE,
+        'images': folder / 'photos',
         'segmentation': folder / 'parts',
         'out': place,
         'tasks': 'reconstruct,colorize',
         **FIELDS,
-        **fields,
+        **changes,
     }
     return ['--config', 'configs/analysis.py:fast', *(f'--config.{name}={value}' for name, value in fields.items())]
 
 
-def table(path):
+def read_table(path):
     return list(csv.DictReader(io.StringIO(path.read_text())))
 
 
@@ -66,7 +68,7 @@ def out(folder, parts, tmp_path_factory):
     return out
 
 
-def test_every_analysis_leaves_figures_and_tables(out):
+def test_every_analysis_writes_figures_and_tables(out):
     for name in ('codes_layers', 'tasks', 'roles/photo0', 'generators/photo0'):
         with Image.open(out / f'{name}.png') as picture:
             assert picture.width > 200
@@ -78,7 +80,7 @@ def test_every_analysis_leaves_figures_and_tables(out):
 
 
 def test_the_table_has_every_measurement_once(folder, out):
-    rows = table(out / 'measurements.csv')
+    rows = read_table(out / 'measurements.csv')
     own = [row for row in rows if row['generator'] == str(folder / 'generator')]
     keys = [(row['task'], row['layer'], row['num_codes'], row['image']) for row in own]
     places = [('reconstruct', '3', '2'), ('colorize', '3', '2')]
@@ -87,47 +89,47 @@ def test_the_table_has_every_measurement_once(folder, out):
 
 
 def test_means_are_those_of_the_measurements(folder, out):
-    rows = [row for row in table(out / 'measurements.csv') if row['generator'] == str(folder / 'generator')]
+    rows = [row for row in read_table(out / 'measurements.csv') if row['generator'] == str(folder / 'generator')]
     for name in ('codes_layers.csv', 'tasks.csv'):
-        for row in table(out / name):
-            same = [one for one in rows if all(one[key] == row[key] for key in ('task', 'layer', 'num_codes'))]
-            mean = np.mean([float(one[row['measure']]) for one in same])
+        for row in read_table(out / name):
+            of_run = [other for other in rows if all(other[key] == row[key] for key in ('task', 'layer', 'num_codes'))]
+            mean = np.mean([float(other[row['measure']]) for other in of_run])
             np.testing.assert_allclose(float(row['mean']), mean, rtol=1e-3)
-    kinds = {(row['task'], row['measure']) for row in table(out / 'tasks.csv')}
+    kinds = {(row['task'], row['measure']) for row in read_table(out / 'tasks.csv')}
     assert kinds == {('reconstruct', 'psnr'), ('colorize', 'psnr'), ('colorize', 'auc')}
-    assert [row['layer'] for row in table(out / 'best_layers.csv')] == ['3', '3', '3']
+    assert [row['layer'] for row in read_table(out / 'best_layers.csv')] == ['3', '3', '3']
 
 
 def test_roles_have_labels_of_the_segmentation(out):
-    rows = table(out / 'roles.csv')
+    rows = read_table(out / 'roles.csv')
     assert [(row['image'], row['code']) for row in rows] == [('photo0', '0'), ('photo0', '1')]
     assert {row['label'] for row in rows} <= {'left', 'right', 'nothing'}
 
 
 def test_each_generator_has_a_row_of_measurements(folder, out):
-    rows = [row for row in table(out / 'measurements.csv') if row['generator'] == str(folder / 'other')]
+    rows = [row for row in read_table(out / 'measurements.csv') if row['generator'] == str(folder / 'other')]
     assert [(row['task'], row['layer'], row['image']) for row in rows] == [('reconstruct', '3', 'photo0')]
 
 
-def test_more_images_are_added_to_what_is_known(folder, out):
-    def known():
+def test_more_images_are_added_to_stored_measures(folder, out):
+    def list_stored():
         return {path: path.stat().st_mtime_ns for path in (out / measurements.FOLDER).rglob('*.*')}
 
-    before, rows = known(), table(out / 'measurements.csv')
+    before, rows = list_stored(), read_table(out / 'measurements.csv')
     assert analyze.main(command(folder, out, analyses='codes_layers', count=4)) == 0
-    assert before.items() <= known().items() and len(known()) == len(before) + 1  # of a fourth photo
-    now = {row['image']: row['loss'] for row in table(out / 'measurements.csv')}
+    after = list_stored()
+    assert before.items() <= after.items() and len(after) == len(before) + 1  # the measures of a fourth photo
+    now = {row['image']: row['loss'] for row in read_table(out / 'measurements.csv')}
     assert {'photo0', 'photo1', 'photo2', 'photo3'} == now.keys()
     assert all(now[row['image']] == row['loss'] for row in rows if row['task'] == 'reconstruct')
-    assert {row['images'] for row in table(out / 'codes_layers.csv')} == {'4'}
+    assert {row['images'] for row in read_table(out / 'codes_layers.csv')} == {'4'}
 
 
-def test_failed_images_are_told(folder, parts, tmp_path, capsys):
+def test_failed_images_are_named(folder, parts, tmp_path, capsys):
     fields = {'generator': folder / 'broken', 'analyses': 'codes_layers,roles,generators'}
     assert analyze.main(command(folder, tmp_path / 'out', **fields)) == 3
-    told = capsys.readouterr().err
-    assert 'photo2, reconstruct at l = 3, N = 2: its loss or image is not finite' in told
-    assert not (tmp_path / 'out' / 'codes_layers.png').exists()  # of which images?
+    assert 'photo2, reconstruct at l = 3, N = 2: its loss or image is not finite' in capsys.readouterr().err
+    assert not (tmp_path / 'out' / 'codes_layers.png').exists()  # no image has measures
 
 
 REFUSED = [
@@ -152,13 +154,15 @@ def test_unusable_settings(folder, parts, tmp_path, capsys, fields, words):
     assert analyze.main(command(folder, tmp_path / 'out', **fields)) == 2
     captured = capsys.readouterr()
     assert words.format(folder) in captured.err and captured.err.count('\n') == 1 and not captured.out
+    assert not (tmp_path / 'out').exists()
 
 
-def test_an_image_that_cannot_be_read_is_told_first(folder, parts, tmp_path, capsys):
+def test_an_image_that_cannot_be_read_is_named_before_anything_is_written(folder, parts, tmp_path, capsys):
     (tmp_path / 'photos').mkdir()
     (tmp_path / 'photos' / 'photo0.png').write_bytes(b'no image')
     assert analyze.main(command(folder, tmp_path / 'out', images=tmp_path / 'photos')) == 2
     assert 'photo0.png' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
 
 
 def test_interrupted(folder, parts, tmp_path, capsys, monkeypatch):
@@ -170,6 +174,8 @@ def test_interrupted(folder, parts, tmp_path, capsys, monkeypatch):
     assert 'interrupted; what was measured is kept' in capsys.readouterr().err
 
 
-def test_help(capsys):
+def test_help_lists_every_field(capsys):
     assert analyze.main(['--help']) == 0
-    assert 'usage: python -m mgan_jax.analyze --config configs/analysis.py' in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert 'python -m mgan_jax.analyze --config configs/analysis.py' in text
+    assert all(name in text for name in analysis_fields.analysis_preset('demo'))

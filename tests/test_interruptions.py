@@ -11,9 +11,16 @@ import sys
 import jax
 import pytest
 
-from benchmarks.interruptions import at, disturbed, killed, while_writing, wrong
+from benchmarks.interruptions import (
+    after_seconds,
+    compare_results,
+    interrupt_repeatedly,
+    interrupt_run,
+    while_writing,
+)
 from mgan_jax import invert
 from mgan_jax.engine import slots
+from mgan_jax.results import records
 from mgan_jax.run import events
 from tests.small_runs import ROOT, arguments, folders, photo, refused
 
@@ -66,18 +73,18 @@ def test_a_run_that_is_killed_again_and_again(command, expected, tmp_path):
     plan = [
         (signal.SIGKILL, while_writing(out, 'checkpoint')),
         (signal.SIGKILL, while_writing(out, 'photo')),
-        (signal.SIGTERM, at(0.3)),
-        (signal.SIGKILL, at(0.1)),
+        (signal.SIGTERM, after_seconds(0.3)),
+        (signal.SIGKILL, after_seconds(0.1)),
     ]
-    kills = killed(command(out), out, iter(plan))
+    kills = interrupt_repeatedly(command(out), out, iter(plan))
     assert [kill.code for kill in kills] == [-9, -9, 75, -9]
     assert sum(kill.their_steps > 0 for kill in kills) >= 2
-    assert len(folders(expected)) == 5 and wrong(out, expected) == []
+    assert len(folders(expected)) == 5 and compare_results(out, expected) == []
 
 
 def test_what_is_wrong_is_seen(expected, tmp_path):
     shutil.copytree(expected, tmp_path, dirs_exist_ok=True)
-    assert wrong(tmp_path, expected) == []
+    assert compare_results(tmp_path, expected) == []
     (tmp_path / 'photo0').rename(tmp_path / 'photo7')
     (tmp_path / 'photo1' / 'result.png').write_bytes(b'')
     (tmp_path / '.run' / '0-of-1' / 'checkpoint-000003').mkdir()
@@ -86,11 +93,11 @@ def test_what_is_wrong_is_seen(expected, tmp_path):
     table.write_text(table.read_text().replace('photo3', 'photo4'))
     log = tmp_path / '.run' / '0-of-1' / events.LOG
     log.write_bytes(log.read_bytes() + b'{"event": "done", "name": "photo4"}\n')
-    assert wrong(tmp_path, expected) == [
+    assert compare_results(tmp_path, expected) == [
         'photo0 is not in both',
         'photo7 is not in both',
         'photo1/result.png has other bits',
-        'metrics.csv tells something else',
+        'metrics.csv differs',
         'photo4 was done 2 times',
         'checkpoint-000003 is left over',
         '.photo2.0123.partial is left over',
@@ -99,12 +106,10 @@ def test_what_is_wrong_is_seen(expected, tmp_path):
 
 SHARES = """
 import sys
-from mgan_jax import hosts, invert, pipeline, restoration, results, stores
-job = restoration.prepare(invert.read_settings(sys.argv[3:]), share=hosts.Share(int(sys.argv[1]), int(sys.argv[2])))
-with stores.opened(job.settings['out'], *job.share) as store:
-    results.start(store, job.settings, restoration.machine())
-    pipeline.restore(job, store)
-    results.write_table(store)
+from mgan_jax import invert
+from mgan_jax.run import jobs, processes
+share = processes.Share(int(sys.argv[1]), int(sys.argv[2]))
+jobs.carry_out(jobs.prepare_job(invert.read_settings(sys.argv[3:]), share=share))
 """
 
 
@@ -121,7 +126,7 @@ def test_two_processes_of_which_one_is_killed(folder, command, expected, tmp_pat
     before = (out / 'photo1' / 'latents.npz').stat().st_mtime_ns
     subprocess.run(shares[1], cwd=ROOT, check=True)
     assert (out / 'photo1' / 'latents.npz').stat().st_mtime_ns == before
-    assert wrong(out, expected) == []
+    assert compare_results(out, expected) == []
     assert capfd.readouterr().err == ''
 
 
@@ -132,7 +137,7 @@ def test_a_folder_belongs_to_one_run_until_its_process_ends(folder, command, tmp
         found.append(refused(capsys, words(folder, out, steps=60)))
         return True
 
-    assert disturbed(command(out), out, signal.SIGKILL, refuse_another)
+    assert interrupt_run(command(out), out, signal.SIGKILL, refuse_another)
     assert found == [f'another run writes into {out} at this moment; wait for its end or choose another --config.out.']
     assert invert.main(words(folder, out, steps=60)) == 0  # nobody has to remove the lock
 
@@ -186,7 +191,7 @@ def test_a_disk_that_is_full(folder, undisturbed, small_disk, capsys, room):
     assert invert.main(words(folder, out)) == 0
     assert capsys.readouterr().err == ''
     assert {name: (out / name / 'metrics.json').read_bytes() for name in before} == before
-    assert wrong(out, undisturbed) == []
+    assert compare_results(out, undisturbed) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
@@ -201,18 +206,18 @@ def test_a_permission_that_is_gone(folder, undisturbed, tmp_path, monkeypatch, c
     assert 'Permission denied' in require_one_sentence(capsys)
     assert folders(tmp_path) >= {'photo0', 'photo1'}
     assert invert.main(words(folder, tmp_path)) == 0
-    assert wrong(tmp_path, undisturbed) == []
+    assert compare_results(tmp_path, undisturbed) == []
 
 
 def test_a_file_that_is_gone_when_its_turn_comes(folder, undisturbed, tmp_path, monkeypatch):
     photos, out = tmp_path / 'photos', tmp_path / 'out'
     shutil.copytree(folder / 'photos', photos)
     photo(5).save(photos / 'photo5.png')
-    prepare = invert.restoration.prepare
+    prepare = invert.jobs.prepare_job
     with monkeypatch.context() as patch:
         patch.setattr(
-            invert.restoration,
-            'prepare',
+            invert.jobs,
+            'prepare_job',
             lambda settings, **more: (prepare(settings, **more), (photos / 'photo2.png').unlink())[0],
         )
         assert invert.main(words(folder, out, images=photos)) == 3
@@ -221,7 +226,7 @@ def test_a_file_that_is_gone_when_its_turn_comes(folder, undisturbed, tmp_path, 
     (photos / 'photo5.png').unlink()
     shutil.rmtree(out / 'photo5')
     assert invert.main(words(folder, out, images=photos)) == 0
-    assert wrong(out, undisturbed) == []
+    assert compare_results(out, undisturbed) == []
 
 
 def stopped(folder, out):
@@ -248,7 +253,7 @@ def test_damaged_checkpoints(folder, undisturbed, tmp_path, capsys):
         said = capsys.readouterr().err
         assert said == '' or (said.count('\n') == 1 and 'the images that it holds begin anew' in said), (path, cut)
         told += bool(said)
-        assert wrong(out, undisturbed) == [], (path, cut)
+        assert compare_results(out, undisturbed) == [], (path, cut)
     assert told == 4
 
 
@@ -267,7 +272,7 @@ def test_checkpoints_of_other_releases(folder, undisturbed, tmp_path, capsys, ch
     assert invert.main(words(folder, tmp_path)) == 0
     said = capsys.readouterr().err
     assert said.count('\n') == 1 and reason in said and 'begin anew' in said
-    assert wrong(tmp_path, undisturbed) == []
+    assert compare_results(tmp_path, undisturbed) == []
 
 
 # What is on its way
@@ -296,7 +301,7 @@ def stop():
 
 def test_a_result_that_cannot_be_written_leaves_its_checkpoint(folder, undisturbed, tmp_path, monkeypatch, capsys):
     """All steps of an image but those of its last turn are saved, until its result stands there."""
-    write = invert.results.write
+    write = records.write_record
 
     def full(store, name, *given):
         if name == 'photo4':
@@ -304,10 +309,10 @@ def test_a_result_that_cannot_be_written_leaves_its_checkpoint(folder, undisturb
         write(store, name, *given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(invert.results, 'write', full)
+        patch.setattr(records, 'write_record', full)
         assert steps_done(folder, tmp_path, patch, code=3) == 5 * 20
     assert steps_done(folder, tmp_path, monkeypatch) == 2
-    assert wrong(tmp_path, undisturbed) == []
+    assert compare_results(tmp_path, undisturbed) == []
 
 
 def test_images_whose_turn_has_not_come_again_stay_saved(folder, tmp_path, monkeypatch):
@@ -338,7 +343,6 @@ def test_a_run_that_is_stopped_is_not_over_though_images_failed(folder, tmp_path
 
 
 def test_a_row_that_could_not_be_written_whole_breaks_no_table(folder, tmp_path, monkeypatch):
-    from mgan_jax.results import records
     from mgan_jax.storage import stores
 
     with stores.open_store(str(tmp_path), 0, 2) as store:

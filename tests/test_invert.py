@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mgan_jax import invert
-from mgan_jax.settings import presets
+from mgan_jax.settings import fields, presets
 from tests.small_runs import FILES, ROOT, SIDE, arguments, folders, refused
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
@@ -163,8 +163,8 @@ def test_own_configuration_that_cannot_be_used(program, words, tmp_path, capsys)
 def test_own_configuration(folder, tmp_path):
     """Flags may stand before or after --config, with = or without."""
     (tmp_path / 'own.py').write_text(
-        'import ml_collections\nfrom mgan_jax import presets\n'
-        "def get_config(): return ml_collections.ConfigDict(presets.settings('denoise', 'fast') | {'steps': 7})\n"
+        'import ml_collections\nfrom mgan_jax.settings import presets\n'
+        "def get_config(): return ml_collections.ConfigDict(presets.preset_settings('denoise', 'fast') | {'steps': 7})\n"
     )
     command = [
         '--config.layer=2',
@@ -176,12 +176,23 @@ def test_own_configuration(folder, tmp_path):
     ]
     settings = invert.read_settings(command)
     changed = {'steps': 7, 'layer': 2, 'mask': 'random:0.5', 'composite': False}
-    assert settings == presets.preset_settings('denoise', 'fast') | changed
+    assert fields.flatten_settings(settings) == presets.preset_settings('denoise', 'fast') | changed
 
 
 def test_help(capsys):
     assert invert.main(['--help']) == 0
-    assert capsys.readouterr().out.startswith('usage: python -m mgan_jax.invert --config configs/sr.py')
+    text = capsys.readouterr().out
+    assert text.startswith('usage: python -m mgan_jax.invert --config configs/sr.py')
+    names = {name for task in fields.TASKS for name in fields.default_fields(task)} - {'task'}
+    assert all(f'--config.{name}=' in text for name in names)
+
+
+def test_help_of_a_configuration_shows_its_values(capsys):
+    assert invert.main(['--config', 'sr', '--config.steps=7', '--help']) == 0
+    words = ' '.join(capsys.readouterr().out.split())
+    assert 'steps for each image (default: 7)' in words and '(default: 4)' in words and '--config.mask' not in words
+    assert invert.main(['--config', 'srr', '-h']) == 2
+    assert capsys.readouterr().err.startswith("there is no configuration file 'srr'")
 
 
 # As a process

@@ -111,10 +111,11 @@ def test_every_task_lowers_its_loss(page, name):
 @pytest.mark.parametrize('task', presets.TASKS)
 def test_every_task_runs_from_files_into_files(page, task, tmp_path):
     names, folder = page
-    settings = presets.preset_settings(task, 'fast') | {'images': str(folder / 'photos'), 'out': str(tmp_path / 'out')}
-    settings |= {'layer': 2, 'num_codes': 2, 'steps': 2, 'perceptual': 0.0}
-    settings |= {'factor': 4} if task == 'super_resolve' else {}
-    settings |= {'attribute': boundary(tmp_path, 6), 'frames': 2} if task == 'edit' else {}
+    changes = {'images': str(folder / 'photos'), 'out': str(tmp_path / 'out')}
+    changes |= {'layer': 2, 'num_codes': 2, 'steps': 2, 'perceptual': 0.0}
+    changes |= {'factor': 4} if task == 'super_resolve' else {}
+    changes |= {'attribute': boundary(tmp_path, 6), 'frames': 2} if task == 'edit' else {}
+    settings = presets.make_settings(task, 'fast', **changes)
     rows = jobs.run_job(settings, own=(names['generator'], names['params']))
     assert [row['status'] for row in rows] == ['done']
 

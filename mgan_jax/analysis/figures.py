@@ -1,274 +1,168 @@
-"""From the settings of analyses to what is measured, and from that to files."""
+"""Writes the figures and tables of the analyses: which measurements each shows. `plots` draws."""
 
 import csv
 import functools
 import io
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
-from mgan_jax.analysis import code_roles, curves, measurements, plots
-from mgan_jax.analysis.curves import AnalysisRun, Curve
-from mgan_jax.data import observations, segmentation, sources
-from mgan_jax.data.sources import Source
-from mgan_jax.demo import scenes, train
-from mgan_jax.engine import networks
-from mgan_jax.run import jobs
-from mgan_jax.run.pipeline import Job
+from mgan_jax.analysis import code_roles, curves, experiment, measurements, plots, runs
+from mgan_jax.analysis.curves import Curve
+from mgan_jax.analysis.experiment import Analysis, RunRows
+from mgan_jax.analysis.runs import AnalysisRun
+from mgan_jax.settings import analysis_fields
 from mgan_jax.storage.stores import Store
 
-FIRST = 100  # of the held-out scenes; those before are bundled, or were looked at while the demo was made
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DIGITS = 5  # of numbers in tables
+COLUMNS = 3  # curves in a row of the figure of tasks
+TASK_MEASURES = {'colorize': ('psnr', 'auc')}  # of the other tasks the PSNR
 
-Files = dict[str, bytes]
-
-
-class PlannedRun(NamedTuple):
-    """A run, and how many of the images it is to have; pictured: whether inversions and codes are needed."""
-
-    run: AnalysisRun
-    images: int
-    pictured: bool = False
+Files = dict[str, bytes]  # contents of files by their names
 
 
-class Analysis(NamedTuple):
-    """What analyses are made of. most: the layers of each generator; rows: what is known of each run's images so far."""
+def write_figures(analysis: Analysis, rows: RunRows, store: Store) -> Iterator[str]:
+    """Writes the table of all measurements, and the figures and tables of the selected analyses.
 
-    settings: dict
-    most: dict[str, int]
-    store: Store
-    images: list[Source]
-    rows: dict[AnalysisRun, list[dict]]
-
-
-def check_analysis(settings: dict) -> dict[str, int]:
-    """The number of layers of each generator. ValueError with one sentence for what cannot be done, before the first image."""
-    curves.require_analysis_settings(settings)
-    most = {}
-    for generator in dict.fromkeys([settings['generator'], *curves.chosen_generators(settings)]):
-        run = curves.roles_run(settings)._replace(generator=generator)
-        most[generator] = networks.load_generator(curves.inversion_settings(settings, run))[0].num_layers
-        if not curves.chosen_layers(settings, most[generator]):
-            given = f"layers is '{settings['layers']}', but the generator '{generator}' has the layers 1 to {most[generator]}"
-            raise ValueError(f'{given}; choose some of these.')
-    largest: dict[tuple, AnalysisRun] = {}
-    for run, *_ in plan_runs(settings, most):  # stands for the others of its task and generator
-        key = run.task, run.generator
-        largest[key] = max(largest.get(key, run), run, key=lambda run: (run.layer, run.num_codes))
-    for run in largest.values():
-        analysis_job(_checkable(settings), run)
-    return most
-
-
-def _checkable(settings: dict) -> dict:
-    """With images that are there before the held-out scenes are drawn."""
-    return settings | ({'images': 'bundled'} if settings['images'] == curves.HELD_OUT else {})
-
-
-def analysis_job(settings: dict, run: AnalysisRun) -> Job:
-    return jobs.prepare_job(curves.inversion_settings(settings, run))
-
-
-def plan_runs(settings: dict, most: dict[str, int]) -> list[PlannedRun]:
-    """What the analyses need measured: what is pictured first, since it is measured on the way."""
-    chosen, own = curves.chosen_analyses(settings), settings['generator']
-    found: list[PlannedRun] = []
-    if 'roles' in chosen:
-        found.append(PlannedRun(curves.roles_run(settings), settings['pictured'], True))
-    if 'generators' in chosen:
-        for generator in curves.chosen_generators(settings):
-            runs = curves.runs_by_layers(settings, 'reconstruct', generator, most[generator])
-            found += [PlannedRun(run, settings['pictured'], True) for run in runs]
-    if 'codes_layers' in chosen:
-        runs = curves.runs_by_codes(settings) + curves.runs_by_layers(settings, 'reconstruct', own, most[own])
-        found += [PlannedRun(run, settings['count']) for run in runs]
-    if 'tasks' in chosen:
-        for task in _tasks(settings):
-            found += [
-                PlannedRun(run, settings['count']) for run in curves.runs_by_layers(settings, task, own, most[own])
-            ]
-    return list(dict.fromkeys(found))
-
-
-def _tasks(settings: dict) -> tuple[str, ...]:
-    return curves.parse_choices(settings, 'tasks', curves.TASKS)
-
-
-def begin_analysis(settings: dict, most: dict[str, int], store: Store) -> Analysis:
-    """Draws the held-out scenes where they are asked for, and looks at all images. ValueError with one sentence."""
-    if settings['images'] == curves.HELD_OUT:
-        with store.folder(curves.HELD_OUT, 'parts') as folder:
-            scenes.write_scenes(folder, train.HELD_OUT_SEED, FIRST, settings['count'])
-        place = f'{settings["out"].rstrip("/")}/{curves.HELD_OUT}'
-        settings = settings | {
-            'images': f'{place}/images',
-            'segmentation': settings['segmentation'] or f'{place}/parts',
-        }
-    images = sources.find_images(settings['images'], jobs.BUNDLED)[: settings['count']]
-    job = analysis_job(settings, curves.roles_run(settings))
-    for source in images:
-        _target(job, source)
-    study = Analysis(settings, most, store, images, {})
-    if 'roles' in curves.chosen_analyses(settings):
-        _segmentation(study, job)
-    return study
-
-
-def _segmentation(study: Analysis, job: Job) -> segmentation.Segmentation:
-    names = [source.name for source in study.images[: study.settings['pictured']]]
-    return segmentation.read_segmentation(study.settings['segmentation'], names, job.generator.image_size)
-
-
-def measure_runs(study: Analysis) -> list[str]:
-    """Fills the study's rows. -> a sentence for each image that failed."""
-    todo = plan_runs(study.settings, study.most)
-    total = sum(min(one.images, len(study.images)) for one in todo)
-    look_of = functools.cache(lambda generator: _look(study.settings, generator))
-    with tqdm(total=total, unit='image') as bar:
-        for run, count, pictured in todo:
-            bar.set_postfix_str(f'{run.task} l={run.layer} N={run.num_codes}')
-            job = analysis_job(study.settings, run)
-            look = look_of(run.generator)
-            rows = measurements.measure_inversions(study.store, job, study.images[:count], look, pictured, bar.update)
-            study.rows[run] = max(rows, study.rows.get(run, []), key=len)
-    return [
-        f'{row["image"]}, {run.task} at l = {run.layer}, N = {run.num_codes}: {row["failed"]}.'
-        for run, rows in study.rows.items()
-        for row in rows
-        if 'failed' in row
-    ]
-
-
-def _look(settings: dict, generator: str) -> Callable | None:
-    own = curves.inversion_settings(settings, curves.roles_run(settings)._replace(generator=generator))
-    return measurements.perceptual_distance(own, networks.load_generator(own)[0].image_size)
-
-
-def write_figures(study: Analysis) -> Iterator[str]:
-    """Makes the figures and tables of each analysis, and the table of everything that was measured; tells what."""
-    makers = {
-        'codes_layers': codes_layers_figure,
-        'roles': roles_figures,
-        'generators': generators_figures,
-        'tasks': tasks_figure,
+    Yields the paths of the figures and tables that are written; SVG files are written beside PNG files and not named.
+    """
+    makers: dict[str, Callable[[], Files]] = {
+        'codes_layers': functools.partial(make_codes_layers, analysis, rows),
+        'roles': functools.partial(make_roles, analysis, rows, store),
+        'generators': functools.partial(make_generators, analysis, rows, store),
+        'tasks': functools.partial(make_tasks, analysis, rows),
     }
-    study.store.write('measurements.csv', _csv(_all_rows(study)))
-    for name in curves.chosen_analyses(study.settings):
-        for file, content in makers[name](study).items():
-            study.store.write(file, content)
+    store.write('measurements.csv', _encode_csv(_list_measurements(analysis, rows)))
+    for name in analysis_fields.select_analyses(analysis.settings):
+        for file, content in makers[name]().items():
+            store.write(file, content)
             if file.endswith(('.png', '.csv')):
-                yield f'{study.store.text}/{file}'
+                yield f'{store.text}/{file}'
 
 
-def _all_rows(study: Analysis) -> list[dict]:
-    steps = study.settings['steps']
-    return [run._asdict() | {'steps': steps} | row for run, rows in study.rows.items() for row in rows]
-
-
-def codes_layers_figure(study: Analysis) -> Files:
-    """Figure 4: reconstruction against N and against l."""
-    settings, own = study.settings, study.settings['generator']
-    by_layers = curves.runs_by_layers(settings, 'reconstruct', own, study.most[own])
-    sides = [(curves.runs_by_codes(settings), 'num_codes'), (by_layers, 'layer')]
-    rows = [
-        [_curve(study, *side, name) for side in sides]
-        for name in ('psnr', 'lpips' if settings['lpips'] else 'distance')
+def make_codes_layers(analysis: Analysis, rows: RunRows) -> Files:
+    """Figure 4: PSNR and LPIPS (or the perceptual loss) of reconstructions against N and against l."""
+    settings = analysis.settings
+    by_codes, by_layers = runs.list_runs_by_codes(settings), _list_task_runs(analysis, 'reconstruct')
+    grid = [
+        [
+            _make_curve(analysis, rows, by_codes, 'num_codes', name),
+            _make_curve(analysis, rows, by_layers, 'layer', name),
+        ]
+        for name in ('psnr', 'lpips' if settings.inversion.lpips else 'distance')
     ]
-    return _figure('codes_layers', rows) | {'codes_layers.csv': _means(rows)}
+    return _encode_curves('codes_layers', grid) | {'codes_layers.csv': _encode_means(grid)}
 
 
-def tasks_figure(study: Analysis) -> Files:
-    """Figure 11: each task against l, and the best layers."""
-    settings, own = study.settings, study.settings['generator']
-    measures = [
-        (task, name) for task in _tasks(settings) for name in ('psnr', *(['auc'] if task == 'colorize' else []))
+def make_tasks(analysis: Analysis, rows: RunRows) -> Files:
+    """Figure 11: PSNR of each task against l, the AuC of colours, and the table of the best layers."""
+    tasks = analysis_fields.split_words(analysis.settings.sweep.tasks)
+    measured = [
+        _make_curve(analysis, rows, _list_task_runs(analysis, task), 'layer', measure)
+        for task in tasks
+        for measure in TASK_MEASURES.get(task, ('psnr',))
     ]
-    runs = {task: curves.runs_by_layers(settings, task, own, study.most[own]) for task, _ in measures}
-    found = [one for task, name in measures if (one := _curve(study, runs[task], 'layer', name))]
-    rows = [found[first : first + 3] for first in range(0, len(found), 3)]
-    best = {'best_layers.csv': _csv(curves.best_layer_rows(found))}
-    return _figure('tasks', rows) | {'tasks.csv': _means(rows)} | best
+    complete = [curve for curve in measured if curve is not None]
+    grid = [complete[first : first + COLUMNS] for first in range(0, len(complete), COLUMNS)]
+    best = {'best_layers.csv': _encode_csv(curves.tabulate_best_layers(complete))}
+    return _encode_curves('tasks', grid) | {'tasks.csv': _encode_means(grid)} | best
 
 
-def _curve(study: Analysis, runs: tuple[AnalysisRun, ...], against: str, name: str) -> Curve | None:
-    return curves.make_curve(study.rows, runs, against, name, study.settings['seed'])
+def make_roles(analysis: Analysis, rows: RunRows, store: Store) -> Files:
+    """Figure 5: a figure for each pictured image, and a table of the roles of all its codes."""
+    settings, run = analysis.settings, runs.make_roles_run(analysis.settings)
+    job = experiment.prepare_run(settings, run)
+    segmentation = experiment.read_labels(analysis, job.generator.image_size)
+    threshold, prior = settings.roles.threshold, job.settings.prior
 
+    @jax.jit
+    def render(params: Any, codes: Any) -> Any:
+        return code_roles.code_differences(
+            job.generator, params, codes, layer=prior.layer, space=prior.space, threshold=threshold
+        )
 
-def _figure(name: str, rows: list) -> Files:
-    """The curves of rows that have some."""
-    rows = [row for row in rows if any(row)]
-    return _both(name, plots.plot_curves(rows)) if rows else {}
-
-
-def _both(name: str, figure: Any) -> Files:
-    return {f'{name}.{kind}': content for kind, content in plots.figure_files(figure).items()}
-
-
-def _means(rows: Iterable[Iterable[Curve | None]]) -> bytes:
-    return _csv(curves.curve_means(one for row in rows for one in row if one))
-
-
-def roles_figures(study: Analysis) -> Files:
-    """Figure 5: a picture for each of the pictured images, and the role of each of their codes."""
-    settings, run = study.settings, curves.roles_run(study.settings)
-    job = analysis_job(settings, run)
-    known = _segmentation(study, job)
-    place = {name: job.settings[name] for name in ('layer', 'space')} | {'threshold': settings['threshold']}
-    render = jax.jit(lambda params, codes: code_roles.code_differences(job.generator, params, codes, **place))
+    failed = {row['image'] for row in rows[run] if 'failed' in row}
     files: Files = {}
-    table = []
-    for source, labels in zip(study.images, known.labels, strict=False):
-        if any(row['image'] == source.name and 'failed' in row for row in study.rows[run]):
+    table: list[dict] = []
+    for source, labels in zip(analysis.images, segmentation.labels, strict=False):
+        if source.name in failed:
             continue
-        kept = measurements.kept_inversion(study.store, job, source)
-        codes = jax.tree.map(lambda leaf: leaf[None], kept.codes)
+        stored = measurements.load_inversion(store, job, source)
+        codes = jax.tree.map(lambda leaf: leaf[None], stored.codes)
         maps = np.asarray(render(job.program.shared[0], codes))[0]
-        found = code_roles.code_roles(maps, kept.codes.alpha, labels, known.classes, settings['threshold'])
-        table += [{'image': source.name} | role._asdict() for role in found]
-        files |= _both(f'roles/{source.name}', plots.plot_roles(kept.inversion, labels, known.classes, maps, found))
-    return files | {'roles.csv': _csv(table)}
+        roles = code_roles.code_roles(maps, stored.codes.alpha, labels, segmentation.classes, threshold)
+        table += [{'image': source.name} | role._asdict() for role in roles]
+        figure = plots.plot_roles(stored.inversion, labels, segmentation.classes, maps, roles)
+        files |= _encode_figure(f'roles/{source.name}', figure)
+    return files | {'roles.csv': _encode_csv(table)}
 
 
-def generators_figures(study: Analysis) -> Files:
-    """Figure 10: a grid for each of the pictured images, a row for each generator, a column for each layer."""
-    settings, names = study.settings, curves.chosen_generators(study.settings)
-    images = study.images[: settings['pictured']]
-    cells: list[dict] = [{name: {} for name in names} for _ in images]
+def make_generators(analysis: Analysis, rows: RunRows, store: Store) -> Files:
+    """Figure 10: a grid for each pictured image, with a row for each generator and a column for each layer."""
+    settings = analysis.settings
+    generators = runs.select_generators(settings)
+    images = analysis.images[: settings.study.pictured]
+    grids: list[dict[str, dict]] = [{name: {} for name in generators} for _ in images]
     targets: list[np.ndarray] = []
-    for name in names:
-        for run in curves.runs_by_layers(settings, 'reconstruct', name, study.most[name]):
-            job = analysis_job(settings, run)
-            targets = targets or [_target(job, source) for source in images]
-            for place, source in enumerate(images):
-                row = study.rows[run][place]
+    for generator in generators:
+        for run in _list_task_runs(analysis, 'reconstruct', generator):
+            job = experiment.prepare_run(settings, run)
+            targets = targets or [experiment.read_target(job, source) for source in images]
+            for source, row, grid in zip(images, rows[run], grids, strict=False):
                 if 'failed' not in row:
-                    picture = measurements.kept_inversion(study.store, job, source).inversion
-                    cells[place][name][f'l = {run.layer}'] = picture, f'{row["psnr"]:.1f} dB'
+                    inversion = measurements.load_inversion(store, job, source).inversion
+                    grid[generator][f'l = {run.layer}'] = inversion, f'{row["psnr"]:.1f} dB'
     files: Files = {}
-    for source, target, rows in zip(images, targets, cells, strict=True):
-        files |= _both(f'generators/{source.name}', plots.plot_grid(target, rows))
+    for source, target, grid in zip(images, targets, grids, strict=True):
+        files |= _encode_figure(f'generators/{source.name}', plots.plot_grid(target, grid))
     return files
 
 
-def _target(job: Job, source: Source) -> np.ndarray:
-    """[H W C]. ValueError if it is not known."""
-    target = observations.observe_image(source, sources.read_source(source), job.generator, job.settings).target
-    if target is None:
-        raise ValueError(f'{source.title} is not whole; images that are whole are wanted here.')
-    return target[0]
+def _list_task_runs(analysis: Analysis, task: str, generator: str = '') -> tuple[AnalysisRun, ...]:
+    """The runs of a task against l; generator: '' for the one of the settings."""
+    generator = generator or analysis.settings.inversion.generator
+    return runs.list_runs_by_layers(analysis.settings, task, generator, analysis.num_layers[generator])
 
 
-def _csv(rows: list[dict]) -> bytes:
+def _make_curve(
+    analysis: Analysis, rows: RunRows, points: Sequence[AnalysisRun], against: str, measure: str
+) -> Curve | None:
+    return curves.make_curve(rows, points, against, measure, analysis.settings.inversion.seed)
+
+
+def _list_measurements(analysis: Analysis, rows: RunRows) -> list[dict]:
+    steps = analysis.settings.inversion.steps
+    return [run._asdict() | {'steps': steps} | row for run, measured in rows.items() for row in measured]
+
+
+def _encode_curves(name: str, grid: Sequence[Sequence[Curve | None]]) -> Files:
+    """The figure of the rows that have curves; no file if none has."""
+    complete = [row for row in grid if any(row)]
+    return _encode_figure(name, plots.plot_curves(complete)) if complete else {}
+
+
+def _encode_figure(name: str, figure: 'Figure') -> Files:
+    return {f'{name}.{extension}': content for extension, content in plots.encode_figure(figure).items()}
+
+
+def _encode_means(grid: Iterable[Iterable[Curve | None]]) -> bytes:
+    return _encode_csv(curves.tabulate_curves(curve for row in grid for curve in row if curve is not None))
+
+
+def _encode_csv(rows: list[dict]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator='\n')
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _short(value) for name, value in row.items()})
+        writer.writerow({name: _round(value) for name, value in row.items()})
     return text.getvalue().encode()
 
 
-def _short(value: object) -> object:
+def _round(value: object) -> object:
     return float(f'{value:.{DIGITS}g}') if isinstance(value, float) else value

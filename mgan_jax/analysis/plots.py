@@ -1,7 +1,7 @@
-"""Figures of analyses: functions from tables and pictures to Matplotlib figures, and from these to files."""
+"""Draws curves, roles of codes and grids of images as Matplotlib figures, and encodes figures as files."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,8 @@ TITLES = {
     'denoise': 'denoising',
 }
 MEASURES = {'psnr': 'PSNR (dB)', 'auc': 'AuC of colours', 'lpips': 'LPIPS', 'distance': 'difference of features'}
-AGAINST = {'num_codes': 'number of codes N', 'layer': 'composing layer l'}
+AXES = {'num_codes': 'number of codes N', 'layer': 'composing layer l'}
+SYMBOLS = {'num_codes': 'N', 'layer': 'l'}
 LESS_IS_BETTER = ('lpips', 'distance')
 STYLE: Any = {
     'font.size': 9,
@@ -33,66 +34,66 @@ STYLE: Any = {
     'axes.spines.right': False,
     'axes.grid': True,
     'grid.color': '#e0e0e0',
-    'svg.hashsalt': 'mgan_jax',  # else the names of parts are random
+    'svg.hashsalt': 'mgan_jax',  # otherwise the identifiers in the file are random
     'svg.fonttype': 'path',
 }
 
 
 def require_matplotlib() -> None:
-    """ValueError with one sentence where Matplotlib is not installed."""
+    """Raises ValueError with one sentence if Matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ValueError("figures need Matplotlib; install it with `pip install -e '.[analysis]'`.") from error
 
 
-def figure_files(figure: 'Figure') -> dict[str, bytes]:
-    """'png' and 'svg': the contents of files, the same for the same figure."""
+def encode_figure(figure: 'Figure') -> dict[str, bytes]:
+    """{'png': content, 'svg': content}; the same figure gives the same bytes."""
     import matplotlib
 
-    found = {}
-    for kind, metadata in (('png', {'Software': None}), ('svg', {'Date': None})):
+    files = {}
+    for extension, metadata in (('png', {'Software': None}), ('svg', {'Date': None})):
         content = io.BytesIO()
         with matplotlib.rc_context(STYLE):
-            figure.savefig(content, format=kind, dpi=110, metadata=metadata)
-        found[kind] = content.getvalue()
-    return found
+            figure.savefig(content, format=extension, dpi=110, metadata=metadata)
+        files[extension] = content.getvalue()
+    return files
 
 
-def plot_curves(found: Sequence[Sequence[Curve | None]]) -> 'Figure':
-    """A panel for each curve, as the rows of `found` have them, None for no panel: means, bands, and the best place marked."""
+def plot_curves(grid: Sequence[Sequence[Curve | None]]) -> 'Figure':
+    """A grid of panels, each with the means and the band of a curve and its best point; None leaves a panel out."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    rows, columns = len(found), max(map(len, found))
+    rows, columns = len(grid), max(map(len, grid))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.3 * columns, 2.5 * rows), layout='constrained')
         panels = figure.subplots(rows, columns, squeeze=False)
-        for row, shown in zip(panels, found, strict=True):
-            for place, axes in enumerate(row):
-                one = shown[place] if place < len(shown) else None
-                if one is None:
+        for row, curves in zip(panels, grid, strict=True):
+            for column, axes in enumerate(row):
+                curve = curves[column] if column < len(curves) else None
+                if curve is None:
                     axes.remove()
                 else:
-                    _curve(axes, one)
+                    _plot_curve(axes, curve)
     return figure
 
 
-def _curve(axes: 'Axes', one: Curve) -> None:
-    best = int((one.band.mean.argmin if one.measure in LESS_IS_BETTER else one.band.mean.argmax)())
-    colour = COLOURS[0]
-    axes.fill_between(one.places, one.band.low, one.band.high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(one.places, one.band.mean, color=colour, marker='o', markersize=3.5)
-    axes.plot(one.places[best], one.band.mean[best], color=COLOURS[5], marker='D', markersize=7, linestyle='none')
-    form = '.1f' if one.measure == 'psnr' else '.3f'
-    at = {'num_codes': 'N', 'layer': 'l'}[one.against]
-    axes.set_title(f'{TITLES[one.task]}: best {one.band.mean[best]:{form}} at {at} = {one.places[best]}', fontsize=9)
-    if one.against == 'num_codes':  # of which the first few do most
+def _plot_curve(axes: 'Axes', curve: Curve) -> None:
+    mean, positions = curve.band.mean, curve.positions
+    best = int(mean.argmin() if curve.measure in LESS_IS_BETTER else mean.argmax())
+    axes.fill_between(positions, curve.band.low, curve.band.high, color=COLOURS[0], alpha=0.2, linewidth=0)
+    axes.plot(positions, mean, color=COLOURS[0], marker='o', markersize=3.5)
+    axes.plot(positions[best], mean[best], color=COLOURS[5], marker='D', markersize=7, linestyle='none')
+    number = f'{mean[best]:.1f}' if curve.measure == 'psnr' else f'{mean[best]:.3f}'
+    title = f'{TITLES[curve.task]}: best {number} at {SYMBOLS[curve.against]} = {positions[best]}'
+    axes.set_title(title, fontsize=9)
+    if curve.against == 'num_codes':  # the first few codes change the measure most
         axes.set_xscale('log')
-    axes.set_xticks(one.places, [str(place) for place in one.places])
+    axes.set_xticks(positions, [str(position) for position in positions])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel(AGAINST[one.against])
-    axes.set_ylabel(MEASURES[one.measure])
+    axes.set_xlabel(AXES[curve.against])
+    axes.set_ylabel(MEASURES[curve.measure])
 
 
 def plot_roles(
@@ -100,61 +101,72 @@ def plot_roles(
     labels: np.ndarray,
     classes: Sequence[str],
     maps: np.ndarray,
-    found: Sequence[CodeRole],
-    most: int = 5,
+    roles: Sequence[CodeRole],
+    num_shown: int = 5,
 ) -> 'Figure':
-    """An inversion [H W C], its segmentation [H W] with a legend, and the differences [N H W] of the `most` codes whose marked
-    pixels overlap a class most, brightest at each one's largest, with the marked pixels outlined."""
+    """The inversion, its segmentation, and the maps of the codes that overlap a class most.
+
+    inversion: [H W C] in [-1, 1]. labels: [H W], indices into `classes`. maps: [N H W], see
+    `code_roles.code_differences`. roles: of the N codes, of which `num_shown` are shown. Each map is brightest at its own
+    maximum; lines enclose the marked pixels.
+    """
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    top = sorted(found, key=lambda role: -role.iou)[:most]
+    shown = sorted(roles, key=lambda role: -role.iou)[:num_shown]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.75 * (2 + len(top)), 2.7), layout='constrained')
-        panels = figure.subplots(1, 2 + len(top))
-        _picture(panels[0], images.to_uint8(inversion), 'inversion')
-        _picture(panels[1], _coloured(labels), 'segmentation')
-        for axes, role in zip(panels[2:], top, strict=True):
+        figure = Figure(figsize=(1.75 * (2 + len(shown)), 2.7), layout='constrained')
+        panels = figure.subplots(1, 2 + len(shown))
+        _show_picture(panels[0], images.to_uint8(inversion), 'inversion')
+        _show_picture(panels[1], _colour_labels(labels), 'segmentation')
+        for axes, role in zip(panels[2:], shown, strict=True):
             values = maps[role.code]
             axes.imshow(values, cmap='magma', vmin=0, vmax=max(float(values.max()), 1e-9), interpolation='nearest')
             if (marked := mark_large(values)).any():
                 axes.contour(marked, levels=[0.5], colors='white', linewidths=0.7)
-            _bare(axes, f'code {role.code + 1}\n{role.label}, IoU {role.iou:.2f}')
-        seen = [Patch(color=_colour(number), label=classes[number]) for number in np.unique(labels)]
-        figure.legend(handles=seen, loc='outside lower center', ncols=7, fontsize=8, frameon=False)
+            _hide_axes(axes, f'code {role.code + 1}\n{role.label}, IoU {role.iou:.2f}')
+        legend = [Patch(color=_class_colour(number), label=classes[number]) for number in np.unique(labels)]
+        figure.legend(handles=legend, loc='outside lower center', ncols=7, fontsize=8, frameon=False)
     return figure
 
 
-def plot_grid(target: np.ndarray, rows: dict[str, dict[str, tuple[np.ndarray, str]]]) -> 'Figure':
-    """A target [H W C], and a row of pictures for each title: {title of the column: (picture, what is told of it)}."""
+def plot_grid(target: np.ndarray, grid: Mapping[str, Mapping[str, tuple[np.ndarray, str]]]) -> 'Figure':
+    """A row of pictures for each generator, after the target [H W C].
+
+    grid: {title of the row: {title of the column: (picture [H W C] in [-1, 1], caption)}}; a missing picture leaves its
+    panel out.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    columns = list(dict.fromkeys(column for row in grid.values() for column in row))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(1.15 * (1 + len(columns)), 1.5 * len(rows)), layout='constrained')
-        panels = figure.subplots(len(rows), 1 + len(columns), squeeze=False)
-        for axes, (title, row) in zip(panels, rows.items(), strict=True):
-            _picture(axes[0], images.to_uint8(target), 'image')
-            axes[0].set_ylabel(title)
-            for one, column in zip(axes[1:], columns, strict=True):
+        figure = Figure(figsize=(1.15 * (1 + len(columns)), 1.5 * len(grid)), layout='constrained')
+        panels = figure.subplots(len(grid), 1 + len(columns), squeeze=False)
+        for (first, *others), (title, row) in zip(panels, grid.items(), strict=True):
+            _show_picture(first, images.to_uint8(target), 'image')
+            first.set_ylabel(title)
+            for axes, column in zip(others, columns, strict=True):
                 if column in row:
-                    _picture(one, images.to_uint8(row[column][0]), f'{column}\n{row[column][1]}')
+                    picture, caption = row[column]
+                    _show_picture(axes, images.to_uint8(picture), f'{column}\n{caption}')
                 else:
-                    one.remove()
+                    axes.remove()
     return figure
 
 
-def _picture(axes: 'Axes', values: np.ndarray, title: str) -> None:
-    grey = values.shape[-1] == 1
-    axes.imshow(
-        values[..., 0] if grey else values, cmap='gray' if grey else None, vmin=0, vmax=255, interpolation='nearest'
-    )
-    _bare(axes, title)
+def _show_picture(axes: 'Axes', pixels: np.ndarray, title: str) -> None:
+    """Shows uint8 pixels [H W C]."""
+    options: dict[str, Any] = {'vmin': 0, 'vmax': 255, 'interpolation': 'nearest'}
+    if pixels.shape[-1] == 1:
+        axes.imshow(pixels[..., 0], cmap='gray', **options)
+    else:
+        axes.imshow(pixels, **options)
+    _hide_axes(axes, title)
 
 
-def _bare(axes: 'Axes', title: str) -> None:
+def _hide_axes(axes: 'Axes', title: str) -> None:
     axes.set_title(title, fontsize=8)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -163,11 +175,11 @@ def _bare(axes: 'Axes', title: str) -> None:
         spine.set_visible(False)
 
 
-def _colour(number: int) -> str:
+def _class_colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
-def _coloured(labels: np.ndarray) -> np.ndarray:
-    """uint8 [H W 3]."""
-    colours = np.array([list(bytes.fromhex(_colour(number)[1:])) for number in range(256)], np.uint8)
+def _colour_labels(labels: np.ndarray) -> np.ndarray:
+    """Labels [H W] -> uint8 [H W 3]."""
+    colours = np.array([list(bytes.fromhex(_class_colour(number)[1:])) for number in range(256)], np.uint8)
     return colours[labels]

@@ -1,6 +1,6 @@
-"""Which files a specification names: files, folders, globs, lists, here or behind URLs.
+"""Lists the files that a specification names: files, folders, globs and lists, local or behind URLs.
 
-Of a file no more is asked than the listing of its folder tells, since there may be a million of them.
+A folder may hold a million files. They are therefore examined by listing the folder, not one by one.
 """
 
 import functools
@@ -22,26 +22,30 @@ WANTED = 'give an image file, a folder, a glob, a list or tar file, or a URL'
 
 
 def list_paths(spec: str | os.PathLike | Sequence[str | os.PathLike], bundled: Path | None) -> list[str]:
-    """The image and tar files that `spec` names, each once; see `sources.find_images`. OSError or ValueError as it happens."""
-    once: dict[str, str] = {}
+    """Returns the image and tar files that `spec` names, each once; the parameters are those of `sources.find_images`.
+
+    Raises ValueError or OSError if a file is missing or cannot be read, or if a part of `spec` names no image.
+    """
+    paths: dict[str, str] = {}  # by real path
     for item in _items(spec):
         for path, real in _expand(item, bundled):
-            once.setdefault(real, path)
-    return list(once.values())
+            paths.setdefault(real, path)
+    return list(paths.values())
 
 
 def _items(spec) -> list[str]:
+    """The parts of a specification. A string is divided at commas, unless it is a file or a glob as a whole."""
     if not isinstance(spec, str | os.PathLike):
         return [text for text in map(os.fspath, spec or ()) if text.strip()] or [BUNDLED]
     text = os.fspath(spec)
-    whole = os.path.expanduser(text)
-    if os.path.exists(whole) or (glob.has_magic(whole) and any(True for _ in glob.iglob(whole, recursive=True))):
+    path = os.path.expanduser(text)
+    if os.path.exists(path) or (glob.has_magic(path) and any(True for _ in glob.iglob(path, recursive=True))):
         return [text]
     return [part.strip() for part in text.split(',') if part.strip()] or [BUNDLED]
 
 
 def _expand(item: str, bundled: Path | None) -> Iterator[tuple[str, str]]:
-    """The files of one part of a specification, each with the one path by which it is known, however it is reached."""
+    """The files of one part of a specification, as pairs (path, real path)."""
     if remote.is_remote(item):
         return _expand_url(item)
     path = os.path.expanduser(item)
@@ -51,14 +55,14 @@ def _expand(item: str, bundled: Path | None) -> Iterator[tuple[str, str]]:
         path = os.fspath(bundled)
     if os.path.isdir(path):
         names = sorted(name for name in os.listdir(path) if _is_wanted(name) and not is_hidden(name))
-        return _chosen(
+        return _require_some(
             f'the folder {path} holds', _files(os.path.join('' if path == '.' else path, name) for name in names)
         )
     if os.path.exists(path):
         return _read_list(path) if path.lower().endswith(LISTS) else iter([(path, os.path.realpath(path))])
     if glob.has_magic(path):
         hits = sorted(filter(_is_wanted, glob.glob(path, recursive=True)), key=lambda hit: hit.split(os.sep))
-        return _chosen(f'the glob {item} matches', _files(hits))
+        return _require_some(f'the glob {item} matches', _files(hits))
     raise ValueError(f'{item} does not exist: {WANTED}')
 
 
@@ -68,11 +72,11 @@ def _expand_url(url: str) -> Iterator[tuple[str, str]]:
     hits = remote.expand_url(url)
     if hits == [url]:
         return iter([(url, url)])
-    return _chosen(f'{url} holds', ((hit, hit) for hit in hits if _is_wanted(hit) and not is_hidden(hit)))
+    return _require_some(f'{url} holds', ((hit, hit) for hit in hits if _is_wanted(hit) and not is_hidden(hit)))
 
 
-def _chosen(where: str, files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """The files, of which there is to be one at least."""
+def _require_some(where: str, files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yields `files`. Raises ValueError at the end if there was none."""
     empty = True
     for pair in files:
         empty = False
@@ -86,30 +90,31 @@ def _is_wanted(path: str) -> bool:
 
 
 def is_hidden(path: str) -> bool:
+    """Returns whether the last part of a path begins with a dot."""
     return path.rpartition('/')[2].startswith('.')
 
 
 def _files(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Those that are files, and by which one path each is known; asks about folders, not about every file."""
-    look = functools.cache(_look)
+    """Yields (path, real path) of the paths that are files. Regular files need no system call of their own."""
+    scan = functools.cache(_scan_folder)
     for path in paths:
         folder, name = os.path.split(path)
-        real, others = look(folder)
+        real, others = scan(folder)
         if name not in others:
             yield path, path if real == folder else os.path.join(real, name)
         elif os.path.isfile(path):
             yield path, os.path.realpath(path)
 
 
-def _look(folder: str) -> tuple[str, set[str]]:
-    """-> (its one path, the names in it that are links, folders or the like)."""
+def _scan_folder(folder: str) -> tuple[str, set[str]]:
+    """Returns (real path of the folder, names in it that are no regular files)."""
     with os.scandir(folder or '.') as entries:
         others = {entry.name for entry in entries if not entry.is_file(follow_symlinks=False)}
     return os.path.realpath(folder), others
 
 
 def _read_list(path: str) -> Iterator[tuple[str, str]]:
-    """The files that a list names. ValueError with the number of the first line that names none."""
+    """Yields the files that a list names. Raises ValueError with the line number if a line names no file."""
     base = path.rpartition('/')[0] if remote.is_remote(path) else os.path.dirname(path)
     real, empty = functools.cache(os.path.realpath), True
     schemes: set[str] = set()
@@ -132,7 +137,10 @@ def _lines(path: str) -> Iterator[bytes]:
 
 
 def _listed(text: str, base: str, schemes: set[str], real: Callable[[str], str]) -> tuple[str, str]:
-    """A file that a line names, and its one path. schemes: of URLs that are known to be usable."""
+    """(path, real path) of the file that a line names.
+
+    base: folder of the list. schemes: usable schemes of URLs, which are added here. real: a cached os.path.realpath.
+    """
     if text.lower().endswith(LISTS):
         raise ValueError(f'{text} is a list itself')
     path = os.path.join(base, os.path.expanduser(text)) if not remote.is_remote(text) else text
@@ -145,7 +153,7 @@ def _listed(text: str, base: str, schemes: set[str], real: Callable[[str], str])
     mode = os.lstat(path).st_mode
     if stat.S_ISREG(mode):
         known = os.path.join(real(os.path.dirname(path)), os.path.basename(path))
-        return path, path if known == path else known
+        return path, path if known == path else known  # the same object twice saves memory in long lists
     if not os.path.isfile(path):
         raise ValueError(f'{path} is no file')
     return path, os.path.realpath(path)

@@ -1,6 +1,6 @@
-"""Hole masks: which pixels of an image are unknown.
+"""Hole masks from a short description or from an image file.
 
-A mask is float32 [H W 1], 1 where the image has a hole and 0 where it is known. In files white is the hole.
+A mask is float32 [H W 1]: 1 in the hole, where pixels are unknown; 0 where they are known. In files white is the hole.
 """
 
 import contextlib
@@ -14,43 +14,44 @@ FORMS = "'center', 'center:FRACTION', 'box:TOP,LEFT,HEIGHT,WIDTH', 'random:SHARE
 
 
 def parse_mask(spec: str | os.PathLike, size: tuple[int, int], seed: int) -> np.ndarray:
-    """The mask that `spec` describes, for an image of `size` (height, width) in pixels.
+    """Returns the mask that `spec` describes.
 
     Args:
         spec: one of
-            'center': a centred box with a quarter of the image's height and width, the paper's 64 of 256 pixels;
-            'center:FRACTION': the same with another fraction of the sides, 0 < FRACTION < 1;
+            'center': a centred box of a quarter of the height and width, the paper's 64 of 256 pixels;
+            'center:FRACTION': a centred box of another fraction of the sides, 0 < FRACTION < 1;
             'box:TOP,LEFT,HEIGHT,WIDTH': a box in pixels, inside the image;
-            'random:SHARE': single pixels, that share of them to the nearest whole pixel, 0 < SHARE < 1;
-            the path of a mask file: see `read_mask`.
-        seed: chooses the pixels of 'random'; the same seed gives the same mask.
+            'random:SHARE': random pixels, a share of all of them, 0 < SHARE < 1;
+            the path of a mask file, see `read_mask`.
+        size: (height, width) of the image in pixels.
+        seed: seed of 'random'.
 
     Returns:
-        float32 [H W 1], 1 in the hole and 0 elsewhere; both occur.
+        float32 [H W 1], 1 in the hole and 0 elsewhere; both values occur.
 
     Raises:
-        ValueError: `spec` is none of these, lies outside the image, or leaves no hole or nothing known.
+        ValueError: `spec` is none of these, lies outside the image, or leaves no hole or no known pixel.
     """
     text = os.fspath(spec).strip()
     kind, _, argument = text.partition(':')
     path = os.path.expanduser(text)
     if text == 'center':
-        hole = _center(0.25, size)
+        hole = _center_box(0.25, size)
     elif kind == 'center':
-        hole = _center(_fraction(text, argument), size)
+        hole = _center_box(_parse_fraction(text, argument), size)
     elif kind == 'random':
-        hole = _random(_fraction(text, argument), size, seed)
+        hole = _random_pixels(_parse_fraction(text, argument), size, seed)
     elif kind == 'box':
-        hole = _box(text, argument, size)
+        hole = _parse_box(text, argument, size)
     elif os.path.exists(path):
         return read_mask(path, size)
     else:
         raise ValueError(f'the mask {text!r} is neither a known form nor a file that exists: give {FORMS}')
-    return _checked(hole, text)
+    return _to_mask(hole, text)
 
 
-def mask_file_content(spec: str | os.PathLike | None) -> list[bytes]:
-    """What the file that `spec` names holds; nothing where it names none."""
+def read_named_file(spec: str | os.PathLike | None) -> list[bytes]:
+    """Returns [the content of the local file at `spec`], or [] if there is no such file, for `records.fingerprint`."""
     path = os.path.expanduser(os.fspath(spec or ''))
     with contextlib.suppress(OSError), open(path, 'rb') as file:
         return [file.read()]
@@ -58,37 +59,37 @@ def mask_file_content(spec: str | os.PathLike | None) -> list[bytes]:
 
 
 def read_mask(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
-    """The mask in an image file, cropped and resized as images are, then cut at half: lighter is the hole.
+    """Reads a mask from an image file: pixels lighter than half are the hole.
 
-    Colours count by the mean of their channels. What is transparent is known, as if black were behind it, with one
-    exception: where all that shows has one colour, as with strokes drawn on an empty layer, the opaque part is the hole
-    whatever the colour.
+    The image is cropped and resized as `images.read_image` does before the threshold. The lightness is the mean of the
+    channels, multiplied by the opacity, so that transparent pixels are known. One exception: if all visible pixels have
+    one colour, as strokes on an empty layer do, the opacity alone decides.
 
     Args:
-        path: any file that `images.read_image` takes.
+        path: any file that `images.read_image` reads.
         size: (height, width) in pixels.
 
     Returns:
         float32 [H W 1] as from `parse_mask`.
 
     Raises:
-        ValueError: the file does not decode, or has no hole or nothing else at this size.
+        ValueError: the file does not decode, or leaves no hole or no known pixel at this size.
     """
     raster = decoding.decode_raster(decoding.read_image_file(path), os.fspath(path))
-    light = raster.colour.astype(np.float32).mean(axis=-1, keepdims=True) / np.float32(raster.white)
+    lightness = raster.colour.astype(np.float32).mean(axis=-1, keepdims=True) / np.float32(raster.white)
     if raster.alpha is not None and (raster.alpha < 255).any():
-        shown = raster.colour[raster.alpha[..., 0] > 0]
-        one_colour = len(shown) > 0 and (shown == shown[0]).all()
-        light = (1 if one_colour else light) * (raster.alpha.astype(np.float32) / 255)
-    return _checked(images.resize_lanczos(images.crop_center(light, size), size)[..., 0] > 0.5, os.fspath(path))
+        visible = raster.colour[raster.alpha[..., 0] > 0]
+        one_colour = len(visible) > 0 and (visible == visible[0]).all()
+        lightness = (1 if one_colour else lightness) * (raster.alpha.astype(np.float32) / 255)
+    return _to_mask(images.resize_lanczos(images.crop_center(lightness, size), size)[..., 0] > 0.5, os.fspath(path))
 
 
-def _center(fraction: float, size: tuple[int, int]) -> np.ndarray:
+def _center_box(fraction: float, size: tuple[int, int]) -> np.ndarray:
     height, width = (max(1, round(fraction * side)) for side in size)
     return _filled_box((size[0] - height) // 2, (size[1] - width) // 2, height, width, size)
 
 
-def _box(text: str, argument: str, size: tuple[int, int]) -> np.ndarray:
+def _parse_box(text: str, argument: str, size: tuple[int, int]) -> np.ndarray:
     try:
         top, left, height, width = (int(number) for number in argument.split(','))
     except ValueError as error:
@@ -109,13 +110,13 @@ def _filled_box(top: int, left: int, height: int, width: int, size: tuple[int, i
     return hole
 
 
-def _random(share: float, size: tuple[int, int], seed: int) -> np.ndarray:
+def _random_pixels(share: float, size: tuple[int, int], seed: int) -> np.ndarray:
     hole = np.zeros(size[0] * size[1], bool)
     hole[: round(share * hole.size)] = True
     return np.random.default_rng(seed).permutation(hole).reshape(size)
 
 
-def _fraction(text: str, argument: str) -> float:
+def _parse_fraction(text: str, argument: str) -> float:
     try:
         value = float(argument)
     except ValueError:
@@ -128,16 +129,16 @@ def _fraction(text: str, argument: str) -> float:
     return value
 
 
-def _checked(hole: np.ndarray, text: str) -> np.ndarray:
-    """bool [H W] to float32 [H W 1]."""
+def _to_mask(hole: np.ndarray, text: str) -> np.ndarray:
+    """Converts bool [H W] to float32 [H W 1]. Raises ValueError if all values are equal."""
     if not hole.any():
-        raise ValueError(f'the mask {text!r} has no hole at {_at(hole)}: mark one, in white if it is a file')
+        raise ValueError(f'the mask {text!r} has no hole at {_size_text(hole)}: mark one, in white if it is a file')
     if hole.all():
         raise ValueError(
-            f'the mask {text!r} leaves nothing known at {_at(hole)}: make the hole smaller (black is known in a file)'
+            f'the mask {text!r} leaves nothing known at {_size_text(hole)}: make the hole smaller (black is known in a file)'
         )
     return hole[..., None].astype(np.float32)
 
 
-def _at(hole: np.ndarray) -> str:
+def _size_text(hole: np.ndarray) -> str:
     return f'{hole.shape[0]} x {hole.shape[1]} pixels'

@@ -1,4 +1,4 @@
-"""What is seen in each pixel of an image: label images of any tool, and the names of their classes."""
+"""Reads semantic segmentations: label images of any tool and the names of their classes."""
 
 import io
 import os
@@ -15,49 +15,58 @@ CLASSES = 'classes.txt'
 
 
 class Segmentation(NamedTuple):
-    """labels [B H W]: numbers in `classes`."""
+    """labels [B H W]: the index in `classes` of each pixel, uint8."""
 
     labels: np.ndarray
     classes: tuple[str, ...]
 
 
 def read_segmentation(folder: str | os.PathLike, names: Sequence[str], size: tuple[int, int]) -> Segmentation:
-    """The labels of images with these names, at `size` (H, W), cropped as images are, to the nearest pixel.
+    """Reads the labels of the images `names`, cropped as images are and resized to the nearest pixel.
 
-    folder: NAME.png for each, grey of 8 bits or with a palette, whose values are lines of classes.txt, counted from 0.
-    ValueError with one sentence if something is missing or unusable.
+    Args:
+        folder: has NAME.png for each image, 8-bit grey or with a palette, and classes.txt with one class on each line. The
+            value of a pixel is the number of its line, counted from 0.
+        names: the B images, without extension.
+        size: (H, W) of the labels in pixels.
+
+    Raises:
+        ValueError: a file is missing or unusable, or has a label without a class.
     """
     folder = Path(folder).expanduser()
-    classes = _classes(folder / CLASSES)
-    return Segmentation(np.stack([_labels(folder / f'{name}.png', size, len(classes)) for name in names]), classes)
+    classes = _read_classes(folder / CLASSES)
+    labels = np.stack([_read_labels(folder / f'{name}.png', size, len(classes)) for name in names])
+    return Segmentation(labels, classes)
 
 
-def _classes(path: Path) -> tuple[str, ...]:
+def _read_classes(path: Path) -> tuple[str, ...]:
+    """Reads the names of the classes; empty lines at the end are ignored."""
     try:
         lines = decoding.read_image_file(path).decode('utf-8').splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is no UTF-8 text; the name of a class on each line is wanted.') from error
-    found = tuple(line.strip() for line in lines)
-    while found and not found[-1]:
-        found = found[:-1]
-    if not 0 < len(found) <= 256 or not all(found):
-        raise ValueError(f'{path} has {len(found)} lines; 1 to 256 names of classes are wanted, none of them empty.')
-    return found
+    classes = tuple(line.strip() for line in lines)
+    while classes and not classes[-1]:
+        classes = classes[:-1]
+    if not 0 < len(classes) <= 256 or not all(classes):
+        raise ValueError(f'{path} has {len(classes)} lines; 1 to 256 names of classes are wanted, none of them empty.')
+    return classes
 
 
-def _labels(path: Path, size: tuple[int, int], count: int) -> np.ndarray:
+def _read_labels(path: Path, size: tuple[int, int], num_classes: int) -> np.ndarray:
+    """Reads one label image: uint8 [H W]."""
     content = decoding.read_image_file(path)
     try:
         with Image.open(io.BytesIO(content), formats=['PNG']) as image:
-            mode, values = image.mode, np.asarray(image)
-    except Exception as error:  # for a damaged file decoders raise almost anything
+            mode, labels = image.mode, np.asarray(image)
+    except Exception as error:  # decoders raise almost any exception for a damaged file
         raise ValueError(f'{path} is no PNG image that can be read; make it again.') from error
     if mode not in ('L', 'P'):
         raise ValueError(f'{path} has the mode {mode}; a grey image of 8 bits, or one with a palette, is wanted.')
-    if values.max() >= count:
+    if labels.max() >= num_classes:
         raise ValueError(
-            f'{path} has the value {values.max()}; {CLASSES} beside it names the classes 0 to {count - 1}.'
+            f'{path} has the value {labels.max()}; {CLASSES} beside it names the classes 0 to {num_classes - 1}.'
         )
-    part = images.crop_center(values[..., None], size)[..., 0]
-    rows, columns = ((np.arange(new) + 0.5) * old / new for new, old in zip(size, part.shape, strict=True))
-    return part[rows.astype(int)[:, None], columns.astype(int)[None]]
+    crop = images.crop_center(labels[..., None], size)[..., 0]
+    rows, columns = ((np.arange(new) + 0.5) * old / new for new, old in zip(size, crop.shape, strict=True))
+    return crop[rows.astype(int)[:, None], columns.astype(int)[None]]

@@ -1,23 +1,25 @@
-"""What is where in a tar file, so that its members can be read in place: nothing is extracted.
+"""Finds the members of a tar file, so that they can be read in place. Nothing is extracted.
 
-Headers are untrusted. Of a member its name is taken, as a label only, and where its content lies; links, devices, folders
-and sparse files have no content of their own and are passed over. POSIX (ustar, pax), GNU and old tar files are known.
+Headers are untrusted. The name of a member is used as a label only. Links, devices, folders and sparse files are skipped.
+The formats are POSIX (ustar, pax), GNU and the old one.
 """
+
+# Python's tarfile is not used: it takes 3 times as long, and it takes a damaged header for the end of the file.
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 BLOCK = 512
-LONGEST = 2**20  # bytes of an extended header; a name of more is no name
+LONGEST = 2**20  # bytes that an extended header may have
 REGULAR = (b'0', b'\0', b'7')
-NO_CONTENT = (b'1', b'2', b'3', b'4', b'5', b'6')  # links, devices, folders, pipes: whatever size they claim
+NO_CONTENT = (b'1', b'2', b'3', b'4', b'5', b'6')  # links, devices, folders, pipes: their size is ignored
 EXTENSIONS = (b'x', b'g', b'L', b'K')
 
 Read = Callable[[int, int], bytes]
 
 
 class TarMember(NamedTuple):
-    """A regular file in a tar file. offset, size: of its content, in bytes."""
+    """A regular file in a tar file. offset, size: position and length of its content in bytes."""
 
     name: str
     offset: int
@@ -25,15 +27,15 @@ class TarMember(NamedTuple):
 
 
 def tar_members(title: str, read: Read, length: int) -> Iterator[TarMember]:
-    """The regular files of an uncompressed tar file, in its order.
+    """Yields the regular files of an uncompressed tar file, in its order.
 
     Args:
-        title: what the file is called in errors.
-        read: read(offset, size) -> the bytes of the file there, fewer at its end.
-        length: the size of the file.
+        title: name of the tar file in errors.
+        read: read(offset, size) returns bytes of the tar file, fewer at its end.
+        length: size of the tar file in bytes.
 
     Raises:
-        ValueError: with one sentence, for a file that is no tar file, ends too early or contradicts itself.
+        ValueError: if the file is no tar file, is incomplete or is damaged.
     """
     position = 0
     extended: dict[str, str] = {}
@@ -55,28 +57,28 @@ def tar_members(title: str, read: Read, length: int) -> Iterator[TarMember]:
 
 
 def _header(title: str, read: Read, position: int) -> bytes:
-    """Empty at the end of the archive, which is a block of zeros."""
+    """Reads a header. Returns b'' at the end of the archive, which is a block of zeros."""
     header = read(position, BLOCK)
     if len(header) < BLOCK:
         raise ValueError(f'{title} ends in the middle of a header: copy it again, or give an uncompressed tar file')
     if not header.strip(b'\0'):
         return b''
-    _check(title, header, position)
+    _require_checksum(title, header, position)
     return header
 
 
-def _check(title: str, header: bytes, position: int) -> None:
-    """The sum of a header's bytes stands in it, and its own place counts as spaces."""
+def _require_checksum(title: str, header: bytes, position: int) -> None:
+    """Raises ValueError if the checksum is wrong. It is the sum of the bytes, with spaces in place of the checksum."""
     blank = header[:148] + b' ' * 8 + header[156:]
-    told = _octal(header[148:156])
-    if told == sum(blank) or told == sum(byte - 256 * (byte > 127) for byte in blank):  # signed, by some old writers
+    checksum = _octal(header[148:156])
+    if checksum == sum(blank) or checksum == sum(byte - 256 * (byte > 127) for byte in blank):  # signed: old programs
         return
     what = f'is damaged at byte {position:,}: copy it again' if position else 'is no uncompressed tar file: give one'
     raise ValueError(f'{title} {what}')
 
 
 def _more_headers(read: Read, position: int, header: bytes) -> int:
-    """How many blocks continue the header of GNU's old sparse files."""
+    """Number of blocks that continue the header of an old GNU sparse file."""
     if header[156:157] != b'S' or not header[482]:
         return 0
     count = 1
@@ -86,7 +88,7 @@ def _more_headers(read: Read, position: int, header: bytes) -> int:
 
 
 def _size(title: str, header: bytes, kind: bytes, extended: dict[str, str], position: int) -> int:
-    """Of the content: octal digits; from 8 GB on a binary number after a byte that says so; or in a header before."""
+    """Size of the content in bytes: octal digits, or a binary number after the byte 0x80, or from an extended header."""
     if kind in NO_CONTENT:
         return 0
     text, field = extended.get('size', ''), header[124:136]
@@ -100,14 +102,14 @@ def _size(title: str, header: bytes, kind: bytes, extended: dict[str, str], posi
 
 
 def _octal(field: bytes) -> int:
-    """-1 if it is none."""
+    """Value of octal digits, or -1 if there are other characters."""
     digits = field.strip(b' \0')
     return int(digits or b'0', 8) if not digits.strip(b'01234567') else -1
 
 
 def _extension(title: str, read: Read, kind: bytes, start: int, size: int) -> dict[str, str]:
-    """What a header tells of the member after it."""
-    if kind not in b'xL':  # of all members, or of the target of a link
+    """The fields of an extended header, which describe the next member."""
+    if kind not in b'xL':  # the others describe all members, or the target of a link
         return {}
     if size > LONGEST:
         raise ValueError(f'{title} has an extended header of {size:,} bytes at byte {start:,}: write it anew')
@@ -116,7 +118,7 @@ def _extension(title: str, read: Read, kind: bytes, start: int, size: int) -> di
 
 
 def _records(title: str, data: bytes, start: int) -> dict[str, str]:
-    """The records of a pax header: 'LENGTH KEY=VALUE\\n', where LENGTH counts all of it."""
+    """The records of a pax header: 'LENGTH KEY=VALUE\\n', where LENGTH counts the whole record."""
     records = {}
     while data.strip(b'\0'):
         digits, _, _ = data[:20].partition(b' ')

@@ -96,7 +96,7 @@ def make_editor(
         if not np.isfinite(edited).all():
             raise ValueError('the edited image is not finite; choose a smaller strength')
         rows = [[history.make_frame(render_clipped(n, amount), None) for amount in strengths] for n in edits.normals]
-        return edited, strips.strip_files('edit', edits.names, labels, rows)
+        return edited, strips.make_strip_files('edit', edits.names, labels, rows)
 
     return edit
 

@@ -1,4 +1,4 @@
-"""Compiled programs are kept on disk, so that a command that was run before starts without compiling."""
+"""Keeps compiled programs on disk, so that a command that has run before starts without compiling."""
 
 import contextlib
 import hashlib
@@ -9,47 +9,53 @@ from pathlib import Path
 
 import jax
 
-LIMIT = 2**30  # bytes of programs that are kept; beyond, those that were written first go
+LIMIT = 2**30  # bytes of programs that are kept
 
 
 def enable_compile_cache() -> None:
-    """From now on programs are kept in $XDG_CACHE_HOME/mgan_jax (~/.cache/mgan_jax), where that can be written.
+    """Makes JAX keep compiled programs in $XDG_CACHE_HOME/mgan_jax, by default ~/.cache/mgan_jax.
 
-    Changes nothing if the caller has chosen a folder, in JAX_COMPILATION_CACHE_DIR or in JAX's configuration.
+    Changes nothing if the folder cannot be written, or if the caller has chosen a folder in JAX_COMPILATION_CACHE_DIR or
+    in JAX's configuration. The oldest programs beyond `LIMIT` bytes are removed.
     """
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         return
     try:
-        folder = _home() / 'mgan_jax' / _machine(Path('/proc/cpuinfo'))
+        folder = _cache_home() / 'mgan_jax' / _processor_key(Path('/proc/cpuinfo'))
         folder.mkdir(parents=True, exist_ok=True)
         _prune(folder, LIMIT)
-    except (OSError, RuntimeError):  # no home, a full disk, a file in the way
+    except (OSError, RuntimeError):  # no home folder, a full disk, or a file of this name
         return
     if not os.access(folder, os.W_OK | os.X_OK):
         return
     jax.config.update('jax_compilation_cache_dir', str(folder))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
     jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
-    # A damaged entry, or a disk that is full by now, costs a compilation and is nobody's concern.
+    # A damaged file or a full disk costs a compilation only.
     warnings.filterwarnings('ignore', 'Error (reading|writing) persistent compilation cache')
 
 
-def _home() -> Path:
+def _cache_home() -> Path:
     given = Path(os.environ.get('XDG_CACHE_HOME', ''))
-    return given if given.is_absolute() else Path.home() / '.cache'  # relative ones are to be ignored
+    return given if given.is_absolute() else Path.home() / '.cache'  # the XDG specification ignores relative paths
 
 
-def _machine(cpuinfo: Path) -> str:
-    """A name for the kind of processor: programs use its instructions, and home folders are shared by machines."""
-    told = [platform.machine(), platform.processor()]
+def _processor_key(cpuinfo: Path) -> str:
+    """A name for the kind of processor. Programs use its instructions, and machines may share a home folder."""
+    facts = [platform.machine(), platform.processor()]
     with contextlib.suppress(OSError):
         first = cpuinfo.read_text(encoding='utf-8', errors='replace').split('\n\n')[0].splitlines()
-        told += [line for line in first if line.split('\t')[0].strip(' :') in ('model name', 'flags', 'Features')]
-    return hashlib.sha256('\n'.join(told).encode()).hexdigest()[:16]
+        facts += [line for line in first if line.split('\t')[0].strip(' :') in ('model name', 'flags', 'Features')]
+    return hashlib.sha256('\n'.join(facts).encode()).hexdigest()[:16]
 
 
 def _prune(folder: Path, limit: int) -> None:
-    """Removes the oldest files until they take at most `limit` bytes."""
+    """Removes the files that were written first, until the others take at most `limit` bytes.
+
+    JAX's own limit, jax_compilation_cache_max_size, is not used. It keeps the time of use of each program in a second
+    file. Where one is missing, because a process was killed or the folder is older than the limit, JAX writes no program
+    any more. It also reads all these files for each new program.
+    """
     files = sorted(((path.stat().st_mtime, path.stat().st_size, path) for path in folder.iterdir()), reverse=True)
     total = 0
     for _, size, path in files:

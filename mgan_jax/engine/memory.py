@@ -85,8 +85,8 @@ def available_bytes(device: jax.Device | None = None) -> int:
 
 def is_exhausted(error: BaseException) -> bool:
     """Whether an exception means that a device or the machine has no memory left."""
-    told = str(error).lower()
-    refused = 'resource_exhausted' in told or 'resource exhausted' in told or 'out of memory' in told
+    message = str(error).lower()
+    refused = 'resource_exhausted' in message or 'resource exhausted' in message or 'out of memory' in message
     return isinstance(error, MemoryError) or isinstance(error, jax.errors.JaxRuntimeError) and refused
 
 

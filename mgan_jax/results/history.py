@@ -1,7 +1,7 @@
-"""How an image came about: the curve of its loss and PSNR, and its frames as an animation. Pure but for `encode_video`.
+"""The optimisation of an image over its steps: curves of loss and PSNR, and frames as an animation or a video.
 
-Everything is bounded whatever the number of steps: at most CURVE losses and FRAMES frames of at most SIDE pixels a side,
-which wait as compressed files.
+Sizes are bounded for any number of steps: at most MAX_LOSSES losses and FRAMES frames, each at most MAX_SIDE pixels a side
+and compressed. All functions but `encode_video` are pure.
 """
 
 import base64
@@ -19,34 +19,37 @@ import numpy as np
 from PIL import Image
 
 from mgan_jax.data import images
+from mgan_jax.settings import fields
 
-CURVE, FRAMES, SIDE = 500, 60, 256
-QUALITY, LASTS, LINGERS = 85, 4000, 1500  # of WebP; milliseconds of an animation, and of its last frame
+MAX_LOSSES, MAX_SIDE = 500, 256
+FRAMES = fields.FRAMES
+WEBP_QUALITY = 85
+DURATION, LAST_FRAME = 4000, 1500  # milliseconds: of an animation without its last frame, and of its last frame
 
 
 class Frame(NamedTuple):
-    """An image at one of its steps. psnr: None if there is nothing to compare with; frame: a WebP file."""
+    """An image at one step. psnr: in dB, None without a target. webp: the content of a WebP file."""
 
     psnr: float | None
-    frame: bytes
+    webp: bytes
 
 
-ShownFrames = Sequence[tuple[int, Frame]]  # after how many steps, in their order
+Frames = Sequence[tuple[int, Frame]]  # (number of steps done, frame), in ascending order
 
 
-def keep_interval(steps: int, every: int, most: int) -> int:
-    """The smallest multiple of `every` that fits into `steps` at most `most` times; 0 for 0, which is never."""
-    return every * max(1, math.ceil(steps / (every * most))) if every else 0
+def choose_interval(num_steps: int, every: int, most: int) -> int:
+    """Returns the smallest multiple of `every` that has at most `most` multiples up to `num_steps`; 0 if `every` is 0."""
+    return every * max(1, math.ceil(num_steps / (every * most))) if every else 0
 
 
 def make_frame(pixels: np.ndarray, psnr: float | None) -> Frame:
-    """pixels: [H W C] in [-1, 1], clipped; what is not finite shows grey."""
-    picture = shrink_picture(pixels, SIDE)
-    return Frame(psnr if psnr is not None and math.isfinite(psnr) else None, encode_webp(picture, QUALITY))
+    """Compresses an image [H W C] in [-1, 1], clipped. Pixels that are not finite become grey."""
+    picture = shrink_picture(pixels, MAX_SIDE)
+    return Frame(psnr if psnr is not None and math.isfinite(psnr) else None, encode_webp(picture, WEBP_QUALITY))
 
 
 def shrink_picture(pixels: np.ndarray, side: int) -> Image.Image:
-    """[H W C] in [-1, 1] at most `side` pixels a side, never enlarged."""
+    """Converts [H W C] in [-1, 1] to an RGB picture of at most `side` pixels a side; never enlarges it."""
     values = images.to_uint8(np.nan_to_num(np.asarray(pixels, np.float32), posinf=0, neginf=0))
     picture = Image.fromarray(values[..., 0] if values.shape[-1] == 1 else values).convert('RGB')
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -54,17 +57,21 @@ def shrink_picture(pixels: np.ndarray, side: int) -> Image.Image:
 
 
 def encode_webp(picture: Image.Image, quality: int) -> bytes:
+    """Returns the content of a WebP file. quality: 0 to 100."""
     content = io.BytesIO()
     picture.save(content, format='WEBP', quality=quality)
     return content.getvalue()
 
 
-def history_csv(losses: Sequence[tuple[int, float]], shown: ShownFrames) -> bytes:
-    """history.csv. loss: that of the codes after so many steps; psnr: of what the result would be if they were all."""
+def format_history(losses: Sequence[tuple[int, float]], frames: Frames) -> bytes:
+    """Returns the content of history.csv with the columns step, loss and psnr.
+
+    losses: (step, loss of the codes after so many steps). frames: their PSNR is that of the result after so many steps.
+    """
     rows: dict[int, dict[str, float]] = {step: {'loss': loss} for step, loss in losses}
-    for step, seen in shown:
-        if seen.psnr is not None:
-            rows.setdefault(step, {})['psnr'] = round(seen.psnr, 4)
+    for step, frame in frames:
+        if frame.psnr is not None:
+            rows.setdefault(step, {})['psnr'] = round(frame.psnr, 4)
     text = io.StringIO()
     writer = csv.DictWriter(text, ('step', 'loss', 'psnr'), restval='', lineterminator='\n')
     writer.writeheader()
@@ -73,66 +80,78 @@ def history_csv(losses: Sequence[tuple[int, float]], shown: ShownFrames) -> byte
 
 
 def parse_history(content: bytes) -> dict[str, dict[int, float]]:
-    """The columns of a history.csv: numbers by their steps. What is no finite number is left out."""
-    found: dict[str, dict[int, float]] = {'loss': {}, 'psnr': {}}
+    """Returns {'loss': {step: value}, 'psnr': {step: value}} of a history.csv, without values that are not finite."""
+    curves: dict[str, dict[int, float]] = {'loss': {}, 'psnr': {}}
     for row in csv.DictReader(io.StringIO(content.decode(errors='replace'))):
-        for name, values in found.items():
+        for name, values in curves.items():
             try:
                 step, value = int(row['step']), float(row[name])
             except (KeyError, TypeError, ValueError):
                 continue
             if math.isfinite(value):
                 values[step] = value
-    return found
+    return curves
 
 
-def encode_animation(shown: ShownFrames, milliseconds: int = LASTS) -> bytes:
-    """history.webp: all frames within a few seconds, the last one for longer, again and again."""
-    first, *rest = [Image.open(io.BytesIO(seen.frame)).convert('RGB') for _, seen in shown]
-    lasts = [max(40, milliseconds // len(shown))] * len(rest) + [LINGERS]
+def encode_animation(frames: Frames, duration: int = DURATION) -> bytes:
+    """Returns the content of an animated WebP file that repeats without end and shows the last frame longer.
+
+    duration: of the frames before the last one, in milliseconds.
+    """
+    first, *rest = [Image.open(io.BytesIO(frame.webp)).convert('RGB') for _, frame in frames]
+    durations = [max(40, duration // len(frames))] * len(rest) + [LAST_FRAME]
     content = io.BytesIO()
     first.save(
-        content, format='WEBP', save_all=True, append_images=rest, duration=lasts, loop=0, quality=QUALITY, method=3
+        content,
+        format='WEBP',
+        save_all=True,
+        append_images=rest,
+        duration=durations,
+        loop=0,
+        quality=WEBP_QUALITY,
+        method=3,
     )
     return content.getvalue()
 
 
-def encode_video(shown: ShownFrames, milliseconds: int = LASTS) -> bytes | None:
-    """history.mp4, None where no ffmpeg is found or it cannot do that."""
+def encode_video(frames: Frames, duration: int = DURATION) -> bytes | None:
+    """Returns the content of an MP4 file; None if ffmpeg is missing or fails. duration: of all frames, in milliseconds."""
     ffmpeg = shutil.which('ffmpeg')
     if ffmpeg is None:
         return None
-    frames = [np.asarray(Image.open(io.BytesIO(seen.frame)).convert('RGB')) for _, seen in shown]
-    height, width = frames[0].shape[:2]
-    rate = max(1, round(1000 * len(frames) / milliseconds))
+    pixels = [np.asarray(Image.open(io.BytesIO(frame.webp)).convert('RGB')) for _, frame in frames]
+    height, width = pixels[0].shape[:2]
+    rate = max(1, round(1000 * len(pixels) / duration))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'history.mp4'
-        taken = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', f'{width}x{height}', '-r', str(rate), '-i', '-']
-        even = ['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2', '-pix_fmt', 'yuv420p', '-movflags', '+faststart']
-        command = [ffmpeg, '-v', 'error', '-threads', '1', *taken, *even, str(path)]
+        source = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', f'{width}x{height}', '-r', str(rate), '-i', '-']
+        even_size = ['-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2', '-pix_fmt', 'yuv420p', '-movflags', '+faststart']
+        command = [ffmpeg, '-v', 'error', '-threads', '1', *source, *even_size, str(path)]
         try:
-            subprocess.run(command, input=b''.join(map(np.ndarray.tobytes, frames)), check=True, capture_output=True)
+            subprocess.run(command, input=b''.join(map(np.ndarray.tobytes, pixels)), check=True, capture_output=True)
             return path.read_bytes()
         except (OSError, subprocess.CalledProcessError):
             return None
 
 
-def history_files(losses: Sequence[tuple[int, float]], shown: ShownFrames) -> dict[str, bytes]:
-    """What an image's folder gets of this, by the names of the files."""
-    found = {'history.csv': history_csv(losses, shown)}
-    if shown:
-        found['history.webp'] = encode_animation(shown)
-        if film := encode_video(shown):
-            found['history.mp4'] = film
-    return found
+def make_history_files(losses: Sequence[tuple[int, float]], frames: Frames) -> dict[str, bytes]:
+    """Returns {name: content} of history.csv and, if there are frames, history.webp and history.mp4 (with ffmpeg)."""
+    files = {'history.csv': format_history(losses, frames)}
+    if frames:
+        files['history.webp'] = encode_animation(frames)
+        if video := encode_video(frames):
+            files['history.mp4'] = video
+    return files
 
 
-def pack_frames(shown: ShownFrames) -> list[dict]:
-    """As JSON takes it."""
+def pack_frames(frames: Frames) -> list[dict]:
+    """Converts frames to JSON values, for checkpoints."""
     return [
-        {'step': step, 'psnr': seen.psnr, 'frame': base64.b64encode(seen.frame).decode('ascii')} for step, seen in shown
+        {'step': step, 'psnr': frame.psnr, 'frame': base64.b64encode(frame.webp).decode('ascii')}
+        for step, frame in frames
     ]
 
 
-def unpack_frames(told: list[dict]) -> tuple[tuple[int, Frame], ...]:
-    return tuple((seen['step'], Frame(seen['psnr'], base64.b64decode(seen['frame']))) for seen in told)
+def unpack_frames(packed: list[dict]) -> tuple[tuple[int, Frame], ...]:
+    """Inverts `pack_frames`."""
+    return tuple((entry['step'], Frame(entry['psnr'], base64.b64decode(entry['frame']))) for entry in packed)

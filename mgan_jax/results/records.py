@@ -1,8 +1,8 @@
-"""What a run leaves: a folder per image, whole or not at all, the configuration, and the table of all images.
+"""Records of a run: the folder of each image, config.json, and metrics.csv with a row for each image.
 
-An image's `metrics.json` says of which image file (`sha256`) and by which settings and weights (`made_by`) the folder was made,
-so that a later run knows what is done, whatever it is called. Each process keeps the rows of its images in a file of its own;
-whichever ends last makes the table of all of them.
+The folder of an image appears whole or not at all. Its metrics.json identifies the image file (`sha256`) and the settings
+and weights (`made_by`), so that a later run skips it whatever the file is called. Each process keeps the rows of its images
+in a file of its own; the process that ends last writes the table of all of them.
 """
 
 import csv
@@ -17,34 +17,28 @@ import jax
 import numpy as np
 
 from mgan_jax.data import images
+from mgan_jax.settings.fields import Settings, flatten_settings
 from mgan_jax.storage import atomic
 from mgan_jax.storage.stores import RUN, Store
 
-# Of the result, then of the input for comparison; empty where there is nothing to measure, see docs/metrics.md.
+# The columns of metrics.csv: metrics of the result, then those of the input; empty without a value, see docs/metrics.md.
 MEASURED = ('psnr', 'ssim', 'ms_ssim', 'lpips', 'hole_psnr', 'auc', 'niqe')
-COLUMNS = (
-    'name',
-    'status',
-    'loss',
-    *MEASURED,
-    'input_psnr',
-    'input_ssim',
-    'input_lpips',
-    'input_auc',
-    'steps',
-    'seconds',
-)
+INPUT_MEASURED = ('input_psnr', 'input_ssim', 'input_lpips', 'input_auc')
+COLUMNS = ('name', 'status', 'loss', *MEASURED, *INPUT_MEASURED, 'steps', 'seconds')
 DONE = 'done'
 RECORD = 'metrics.json'
-# Fields that say what is done where and how fast, or that name what `fingerprint` knows by its content.
+# Fields that do not change the result of an image, and names of files whose content is part of `fingerprint`.
 NOT_PART_OF_THE_RESULT = (
     'images', 'out', 'batch_size', 'remat', 'generator', 'extractor', 'init_from', 'dry_run', 'save_every',
 )  # fmt: skip
 
 
 class Result(NamedTuple):
-    """What is kept of one image. Pictures [H W C] in [-1, 1]; codes: latents [N D], alpha [N C], ...; row: see COLUMNS;
-    files: the contents of further ones by their names."""
+    """The result of one image.
+
+    pictures: {title: [H W C] in [-1, 1]}. codes: {name: array}, such as latents [N D] and alpha [N C]. row: values of
+    COLUMNS. files: {name: content} of further files.
+    """
 
     pictures: dict[str, np.ndarray]
     codes: dict[str, np.ndarray]
@@ -53,62 +47,85 @@ class Result(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What a result is of: the checksum of the image file (and of the codes of an earlier run, if it began with those), and the
-    `fingerprint` of settings and weights."""
+    """Identifies a result.
+
+    sha256: of the image file, and of the initial codes if they come from an earlier run. made_by: the `fingerprint` of
+    settings and weights.
+    """
 
     sha256: str
     made_by: str
 
 
-def fingerprint(settings: dict, weights: Any, *files: bytes) -> str:
-    """A checksum of all that makes one result differ from another of the same image.
+def fingerprint(settings: Settings, weights: Any, *files: bytes) -> str:
+    """Returns a SHA-256 of everything that changes the result of an image, in hexadecimal digits.
 
-    weights: of all networks; kernels that `prepare` has transformed stand beside those that they are made of and do not
-    count. files: the contents of further ones that the settings name.
+    weights: a pytree of the weights of all networks; kernels that `prepare` adds do not count. files: the contents of files
+    that the settings name.
     """
-    told = {field: value for field, value in settings.items() if field not in NOT_PART_OF_THE_RESULT}
-    total = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    for path, leaf in jax.tree_util.tree_flatten_with_path(weights)[0]:
+    fields = {name: value for name, value in flatten_settings(settings).items() if name not in NOT_PART_OF_THE_RESULT}
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    _add_arrays(digest, weights)
+    for content in files:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def codes_checksum(codes: Any) -> str:
+    """Returns a SHA-256 of a pytree of codes, in hexadecimal digits."""
+    digest = hashlib.sha256(b'{}')
+    _add_arrays(digest, codes)
+    return digest.hexdigest()
+
+
+def _add_arrays(digest: Any, tree: Any) -> None:
+    """Adds names, types, shapes and values of arrays to a digest. Skips 'transformed' leaves, which derive from others."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         name = jax.tree_util.keystr(path, simple=True, separator='/')
         if name.rsplit('/', 1)[-1] != 'transformed':
             array = np.ascontiguousarray(leaf)
-            total.update(f'{name} {array.dtype} {array.shape}'.encode())
-            total.update(array.view(np.uint8).data)
-    for content in files:
-        total.update(hashlib.sha256(content).digest())
-    return total.hexdigest()
+            digest.update(f'{name} {array.dtype} {array.shape}'.encode())
+            digest.update(array.view(np.uint8).data)
 
 
-def write_run_config(store: Store, settings: dict, machine: dict) -> str | None:
-    """Writes config.json. -> a sentence if results there were made with other settings, which are made again then."""
-    text = json.dumps({'config': settings, **machine}, indent=2) + '\n'
-    old = store.read('config.json')
-    if old != text.encode():
-        store.write('config.json', text.encode())
-    if old is None:
-        return None
-    try:
-        before = json.loads(old)['config']
-        fields = [name for name in sorted(before.keys() | settings.keys()) if name not in NOT_PART_OF_THE_RESULT]
-        changes = [
-            f'{name} was {before.get(name)!r} and is {settings.get(name)!r}'
-            for name in fields
-            if before.get(name) != settings.get(name)
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        changes = ['its config.json was damaged']
+def write_run_config(store: Store, settings: Settings, machine: dict) -> str | None:
+    """Writes config.json: the flat fields of the settings under 'config', and `machine`.
+
+    Returns a sentence if the results in the store were made with other settings and will be replaced; otherwise None.
+    """
+    fields = flatten_settings(settings)
+    content = (json.dumps({'config': fields, **machine}, indent=2) + '\n').encode()
+    old_content = store.read('config.json')
+    if old_content != content:
+        store.write('config.json', content)
+    changes = [] if old_content is None else _describe_changes(old_content, fields)
     return f'{store.text}: {", ".join(changes)}; what is there is made again.' if changes else None
 
 
+def _describe_changes(old_content: bytes, fields: dict[str, Any]) -> list[str]:
+    """Returns a text for each field that differs from an earlier config.json and changes results."""
+    try:
+        old = json.loads(old_content)['config']
+        names = [name for name in sorted(old.keys() | fields.keys()) if name not in NOT_PART_OF_THE_RESULT]
+        return [
+            f'{name} was {old.get(name)!r} and is {fields.get(name)!r}'
+            for name in names
+            if old.get(name) != fields.get(name)
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ['its config.json was damaged']
+
+
 class FoundRecord(NamedTuple):
-    """What is there of an image. row: of its result, None if it is to be made; again: there is one that is out of date."""
+    """What a store has of an image. row: metrics.json of its result, None if there is no current one. outdated: whether
+    there is a result of another image file, other settings or other weights."""
 
     row: dict | None = None
-    again: bool = False
+    outdated: bool = False
 
 
 def find_record(store: Store, name: str, identity: Identity) -> FoundRecord:
-    """Whether the result of an image is there. ValueError if something stands in its place that no run has made."""
+    """Looks for the result `name`. Raises ValueError if what is in its place is damaged or was not written by a run."""
     content = store.read(f'{name}/{RECORD}')
     if content is None:
         if store.exists(name):
@@ -118,17 +135,17 @@ def find_record(store: Store, name: str, identity: Identity) -> FoundRecord:
         return FoundRecord()
     try:
         record = json.loads(content)
-        same = Identity(record['sha256'], record['made_by']) == identity
+        current = Identity(record['sha256'], record['made_by']) == identity
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f'{store.text}/{name}/{RECORD} is damaged or of another release; move the folder away or choose another '
             '--config.out'
         ) from error
-    return FoundRecord(record if same else None, not same)
+    return FoundRecord(record if current else None, not current)
 
 
 def write_record(store: Store, name: str, identity: Identity, result: Result) -> None:
-    """Writes the folder of one image, in place of an older one."""
+    """Writes the folder of one image, and replaces an older one."""
     row = result.row | identity._asdict()
     with store.folder(name, RECORD) as folder:
         for title, picture in result.pictures.items():
@@ -140,21 +157,22 @@ def write_record(store: Store, name: str, identity: Identity, result: Result) ->
 
 
 class RowWriter(NamedTuple):
-    """The rows of one process. add(place in the list, row): from any thread; finish() makes them seen by other processes."""
+    """Writes the rows of one process. add(index of the image in the list, row) is thread-safe. finish() publishes the rows
+    to other processes."""
 
     add: Callable[[int, dict], None]
     finish: Callable[[], None]
 
 
 def open_rows(store: Store) -> RowWriter:
-    """Those of a new run of this process; what an earlier one left is forgotten."""
+    """Starts the rows of this process, and removes those of an earlier run."""
     name = f'{store.own}/rows.jsonl'
     store.remove(name)
     lock, path = threading.Lock(), store.work / 'rows.jsonl'
     path.unlink(missing_ok=True)
 
-    def add(place: int, row: dict) -> None:
-        line = json.dumps({'place': place} | {name: row[name] for name in COLUMNS if name in row})
+    def add(index: int, row: dict) -> None:
+        line = json.dumps({'place': index} | {name: row[name] for name in COLUMNS if name in row})
         with lock:
             atomic.append_bytes(path, line.encode() + b'\n')
 
@@ -166,43 +184,44 @@ def open_rows(store: Store) -> RowWriter:
 
 
 def write_table(store: Store) -> list[dict]:
-    """Writes metrics.csv: the rows of all processes that have finished, in the order of the list. -> the rows.
+    """Writes metrics.csv and returns its rows: those of all processes that have finished, in the order of the list.
 
-    Whichever process ends last does this with all of them, whatever the others do meanwhile.
+    Every process calls this at its end. The table of the last one has all rows, even if others write at the same time.
     """
     while True:
-        parts = _parts(store)
+        finished = _finished_parts(store)
         rows = read_table(store)
-        content = _csv(rows)
+        content = _format_table(rows)
         if content != store.read('metrics.csv'):
             store.write('metrics.csv', content)
-        if parts == _parts(store):  # else another one has finished meanwhile, and may have written before this one
+        if finished == _finished_parts(store):  # otherwise the table of a process that finished since is overwritten
             return rows
 
 
 def read_table(store: Store) -> list[dict]:
-    """The rows of all processes that have finished, in the order of the list."""
-    return _in_order(store.read(part) or b'' for part in _parts(store))
-
-
-def all_processes_finished(store: Store) -> bool:
-    """Whether all processes of this run have finished, so that the table has all rows."""
-    return len(_parts(store)) == int(store.own.rpartition('-')[2])
-
-
-def _parts(store: Store) -> list[str]:
-    """The files of rows of the processes of this run; of other numbers of processes they are left-overs."""
-    count = store.own.rpartition('-')[2]
-    own = [name for name in store.names(RUN) if name.endswith(f'-of-{count}')]
-    return [f'{RUN}/{name}/rows.jsonl' for name in own if store.exists(f'{RUN}/{name}/rows.jsonl')]
-
-
-def _in_order(parts: Iterable[bytes]) -> list[dict]:
-    """All rows by their places in the list."""
+    """Returns the rows of all processes that have finished, in the order of the list."""
+    parts = (store.read(part) or b'' for part in _finished_parts(store))
     return sorted((json.loads(line) for part in parts for line in part.splitlines()), key=lambda row: row['place'])
 
 
-def _csv(rows: Iterable[dict]) -> bytes:
+def all_processes_finished(store: Store) -> bool:
+    """Whether all processes of this run have finished, so that the table is complete."""
+    return len(_finished_parts(store)) == _num_processes(store)
+
+
+def _finished_parts(store: Store) -> list[str]:
+    """Returns the published files of rows. Those of runs with another number of processes are ignored."""
+    folders = [name for name in store.names(RUN) if name.endswith(f'-of-{_num_processes(store)}')]
+    return [f'{RUN}/{name}/rows.jsonl' for name in folders if store.exists(f'{RUN}/{name}/rows.jsonl')]
+
+
+def _num_processes(store: Store) -> int:
+    """Reads N from the folder of this process, .run/K-of-N."""
+    return int(store.own.rpartition('-')[2])
+
+
+def _format_table(rows: Iterable[dict]) -> bytes:
+    """Returns the content of metrics.csv."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval='', extrasaction='ignore', lineterminator='\n')
     writer.writeheader()

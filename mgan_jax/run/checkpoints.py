@@ -59,15 +59,15 @@ def load_checkpoint(store: Store, like: Any) -> dict[Identity, ImageProgress]:
             with open(folder / STATES, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
                 rows = _unstack(arrays, like, len(index['images']))
             return {
-                Identity(told['sha256'], told['made_by']): ImageProgress(
+                Identity(saved['sha256'], saved['made_by']): ImageProgress(
                     row,
-                    told['steps'],
-                    told['seconds'],
-                    told['compared'],
-                    tuple((step, loss) for step, loss in told['losses']),
-                    history.unpack_frames(told['shown']),
+                    saved['steps'],
+                    saved['seconds'],
+                    saved['compared'],
+                    tuple((step, loss) for step, loss in saved['losses']),
+                    history.unpack_frames(saved['shown']),
                 )
-                for told, row in zip(index['images'], rows, strict=True)
+                for saved, row in zip(index['images'], rows, strict=True)
             }
         except Exception as error:  # NumPy and json raise nearly any exception for damaged files
             reason = ' '.join(str(error).split())[:200]

@@ -1,7 +1,6 @@
-"""What a run tells of itself while it goes on: a log of events, one JSON object a line, and figures for TensorBoard.
+"""Writes the log of a run: events as lines of JSON, and figures as event files for TensorBoard.
 
-Knows neither images nor devices: events have fields, figures have names. What cannot be written is told once on standard
-error and ends nothing.
+A failure to write is reported once on standard error and does not end the run.
 """
 
 import contextlib
@@ -25,9 +24,13 @@ INTERVAL = 30.0  # seconds between figures
 
 
 class EventLog(NamedTuple):
-    """tell(event, **fields) writes a line. figures(step, values) writes those of {name: number} at most every `interval`
-    seconds; values may be a function of no argument that returns them, called only when they are written; last=True
-    writes them whenever it is. Both may be called from any thread."""
+    """An open log. Both functions may be called from any thread.
+
+    Attributes:
+        tell: tell(event, **fields) writes one line.
+        figures: figures(step, values, last=False) writes values {name: number}, at most once in an interval, or at any
+            time with last=True. `values` may be a function without arguments; it is called only if they are written.
+    """
 
     tell: Callable[..., None]
     figures: Callable[..., None]
@@ -40,44 +43,50 @@ def open_log(
     interval: float = INTERVAL,
     clock: Callable[[], float] = time.time,
 ) -> EventLog:
-    """A journal in a folder that no other process writes to, made if it is not there: `log.jsonl`, which is continued, and
-    with `events` an event file of TensorBoard's for each run.
+    """Opens the log in a folder, which is made if it does not exist. No other process may write there.
 
-    interval: seconds between figures. clock: seconds since 1970. A line stands in the log when the call returns, and outlives
-    the process; a broken last line, left by a machine that failed, is cut off.
+    Lines are appended to `log.jsonl`. A line is in the file when the call returns. An incomplete last line, left by a
+    machine that failed, is removed.
+
+    Args:
+        folder: local folder of the log.
+        events: whether figures are also written to an event file for TensorBoard, one for each run.
+        interval: seconds between figures.
+        clock: time in seconds since 1970.
     """
     folder = Path(folder)
     written = -math.inf
     lock = threading.RLock()
-    write, plot, attempt = _log(folder, clock), _plots(folder, clock) if events else None, _once_told(folder)
+    write_line, attempt = _line_writer(folder, clock), _failures_reported_once(folder)
+    write_figures = _figure_writer(folder, clock) if events else None
 
     def tell(event: str, **fields: Any) -> None:
         with lock, attempt():
-            write(event, fields)
+            write_line(event, fields)
 
     def figures(step: int, values: Mapping | Callable[[], Mapping], *, last: bool = False) -> None:
         nonlocal written
         with lock:
             now = clock()
-            if not last and 0 <= now - written < interval:  # a clock that was set back delays nothing
+            if not last and 0 <= now - written < interval:  # a clock that was set back does not delay figures
                 return
             written = now
             numbers = values() if callable(values) else values
             tell('figures', step=step, **numbers)
-            if plot is not None:
+            if write_figures is not None:
                 with attempt():
-                    plot(step, numbers)
+                    write_figures(step, numbers)
 
     return EventLog(tell, figures)
 
 
 def no_log() -> EventLog:
-    """A journal that keeps nothing."""
+    """Returns a log that writes nothing."""
     return EventLog(lambda event, **fields: None, lambda step, values, last=False: None)
 
 
 def read_events(path: str | os.PathLike) -> list[dict]:
-    """The events of a log, without lines that are broken."""
+    """Reads the events of a log and skips damaged lines."""
     events = []
     for line in Path(path).read_bytes().splitlines():
         with contextlib.suppress(ValueError):
@@ -85,18 +94,18 @@ def read_events(path: str | os.PathLike) -> list[dict]:
     return events
 
 
-def _once_told(folder: str | os.PathLike) -> Callable[[], contextlib.AbstractContextManager]:
-    """attempt() is a context in which writing may fail; the first failure of all is told."""
-    told = False
+def _failures_reported_once(folder: str | os.PathLike) -> Callable[[], contextlib.AbstractContextManager]:
+    """Returns attempt(), a context that suppresses OSError and reports the first one on standard error."""
+    reported = False
 
     @contextlib.contextmanager
     def attempt():
-        nonlocal told
+        nonlocal reported
         try:
             yield
         except OSError as error:
-            if not told:
-                told = True
+            if not reported:
+                reported = True
                 reason = error.strerror or str(error)
                 with contextlib.suppress(OSError):
                     print(f'the journal in {folder} cannot be written: {reason}; the run goes on.', file=sys.stderr)
@@ -104,24 +113,24 @@ def _once_told(folder: str | os.PathLike) -> Callable[[], contextlib.AbstractCon
     return attempt
 
 
-def _log(folder: Path, clock: Callable[[], float]) -> Callable[[str, Mapping], None]:
-    """write(event, fields) -> a line more."""
-    whole = False
+def _line_writer(folder: Path, clock: Callable[[], float]) -> Callable[[str, Mapping], None]:
+    """Returns write(event, fields), which appends a line."""
+    repaired = False
 
     def write(event: str, fields: Mapping) -> None:
-        nonlocal whole
-        if not whole:
-            _cut(folder / LOG)
-            whole = True
+        nonlocal repaired
+        if not repaired:
+            _remove_incomplete_line(folder / LOG)
+            repaired = True
         moment = datetime.datetime.fromtimestamp(clock(), datetime.UTC).isoformat(timespec='milliseconds')
-        line = json.dumps({'time': moment, 'event': event, **_plain(fields)}, allow_nan=False)
+        line = json.dumps({'time': moment, 'event': event, **_as_json(fields)}, allow_nan=False)
         atomic.append_bytes(folder / LOG, line.encode() + b'\n')
 
     return write
 
 
-def _cut(path: Path) -> None:
-    """Removes what stands after the last end of a line."""
+def _remove_incomplete_line(path: Path) -> None:
+    """Removes everything after the last line end of a file, if it exists."""
     with contextlib.suppress(FileNotFoundError), open(path, 'r+b') as file:
         end = file.seek(0, os.SEEK_END)
         tail = b''
@@ -132,29 +141,29 @@ def _cut(path: Path) -> None:
         file.truncate(end + tail.rfind(b'\n') + 1)
 
 
-def _plain(value: Any) -> Any:
-    """What JSON can hold: NumPy's and JAX's numbers as Python's, no infinite ones, everything strange as text."""
+def _as_json(value: Any) -> Any:
+    """Converts arrays to lists, numbers to Python's, infinite and NaN values to None, and other objects to text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): _as_json(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [_as_json(inner) for inner in value]
     if hasattr(value, 'dtype') and hasattr(value, 'tolist'):
-        return _plain(value.tolist())
+        return _as_json(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _plots(folder: Path, clock: Callable[[], float]) -> Callable[[int, Mapping], None]:
-    """plot(step, {name: number}) -> an event more in a file of its own.
+def _figure_writer(folder: Path, clock: Callable[[], float]) -> Callable[[int, Mapping], None]:
+    """Returns write(step, {name: number}), which appends to an event file of this run.
 
-    Without tensorboardX's SummaryWriter, whose thread dies of a full disk and then blocks who writes to it.
+    tensorboardX's SummaryWriter is not used: a full disk ends its thread, and then its methods block.
     """
     path: Path | None = None
 
-    def plot(step: int, numbers: Mapping) -> None:
+    def write(step: int, numbers: Mapping) -> None:
         nonlocal path
-        record = _tensorboard()
+        record = _record_encoder()
         if path is None:
             names = (f'events.out.tfevents.{clock():.0f}.{os.getpid()}.{i}' for i in itertools.count())
             path = next(folder / name for name in names if not (folder / name).exists())
@@ -163,12 +172,12 @@ def _plots(folder: Path, clock: Callable[[], float]) -> Callable[[int, Mapping],
         values = [{'tag': name, 'simple_value': float(number)} for name, number in numbers.items()]
         atomic.append_bytes(path, record(step=step, wall_time=clock(), summary={'value': values}))
 
-    return plot
+    return write
 
 
-def _tensorboard() -> Callable[..., bytes]:
-    """record(**fields of an event) -> what stands for it in an event file."""
-    with _without('torch'):
+def _record_encoder() -> Callable[..., bytes]:
+    """Returns record(**fields of an event), which gives the bytes of the event in an event file."""
+    with _import_blocked('torch'):  # tensorboardX would import PyTorch, which is not needed here
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.record_writer import masked_crc32c
 
@@ -183,9 +192,8 @@ def _tensorboard() -> Callable[..., bytes]:
 
 
 @contextlib.contextmanager
-def _without(module: str) -> Iterator[None]:
-    """In the block, `module` cannot be imported unless it was before: tensorboardX would load the whole of PyTorch where it
-    is installed, and needs nothing of it here."""
+def _import_blocked(module: str) -> Iterator[None]:
+    """A context in which `module` cannot be imported, unless it was imported before."""
     if module in sys.modules:
         yield
         return

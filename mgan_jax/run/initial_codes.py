@@ -79,8 +79,8 @@ def make_input(
     initial: InitialCodes, observed: observations.ObservedImage, earlier: EarlierCodes
 ) -> programs.ProgramInput:
     """What the optimisation of an image starts from, as a batch of one."""
-    codes = initial.encode(observed.baseline) if earlier.codes is None else earlier.codes
-    return programs.ProgramInput(np.array([observed.number], np.uint32), observed.observation, codes)
+    codes = initial.encode(observed.input_image) if earlier.codes is None else earlier.codes
+    return programs.ProgramInput(np.array([observed.checksum], np.uint32), observed.observation, codes)
 
 
 def _from_encoder(encoder: models.Encoder, weights: dict, shapes: Codes) -> InitialCodes:
@@ -108,7 +108,7 @@ def _require_fit(name: str, encoder: models.Encoder, prior: PriorSettings, param
         )
     if encoder.space != prior.space[0] or (encoder.space == 'z' and encoder.label != prior.label):
         raise ValueError(
-            f"the encoder '{name}' tells codes of the space '{encoder.space}' (label {encoder.label}), but space is "
+            f"the encoder '{name}' predicts codes of the space '{encoder.space}' (label {encoder.label}), but space is "
             f"'{prior.space}' and label {prior.label}; one of 'w' serves 'w' and 'w+'."
         )
     if prior.num_codes > 1 and not prior.init_spread:

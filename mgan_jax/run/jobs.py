@@ -92,7 +92,7 @@ def prepare_job(settings: Settings, own: Own | None = None, share: Share = WHOLE
         settings.run.batch_size, len(images), engine.program.devices, engine.step_memory
     )
     state = programs.state_shapes(generator, engine.task, engine.program, batch_size)
-    files = [*masks.mask_file_content(getattr(task, 'mask', None)), *masks.mask_file_content(data.niqe)]
+    files = [*masks.read_named_file(getattr(task, 'mask', None)), *masks.read_named_file(data.niqe)]
     edit = None
     if isinstance(task, fields.Edit):
         chosen = _parse_edits(task, settings, generator, state.codes)
@@ -254,8 +254,8 @@ def stopping_rules(settings: Settings) -> slots.StoppingRules:
         chosen.steps,
         chosen.tolerance,
         chosen.keep,
-        curve_every=history.keep_interval(chosen.steps, 1, history.CURVE),
-        show_every=history.keep_interval(chosen.steps, settings.run.history_every, history.FRAMES),
+        curve_every=history.choose_interval(chosen.steps, 1, history.MAX_LOSSES),
+        show_every=history.choose_interval(chosen.steps, settings.run.history_every, history.FRAMES),
     )
 
 

@@ -188,7 +188,7 @@ def _read_item(run: PipelineState, listed: tuple[int, Source]) -> PipelineItem |
     observed = job.observe(source, content)
     start = make_input(job.initial_codes, observed, earlier)
     run.waiting.append(None)
-    return PipelineItem(place, observed, identity, record.again, start)
+    return PipelineItem(place, observed, identity, record.outdated, start)
 
 
 def _depth(job: Job) -> int:

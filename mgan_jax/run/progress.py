@@ -47,11 +47,11 @@ def progress_figures(before: RunProgress, now: RunProgress) -> dict[str, float]:
 
 
 def memory_figures(device: jax.Device | None = None) -> dict[str, float]:
-    """Resident bytes of this process, and bytes in use on a device where it tells them; None is the first local device."""
+    """Resident bytes of this process, and bytes in use on a device that reports them; None is the first local device."""
     device = jax.local_devices()[0] if device is None else device
-    told = device.memory_stats() or {}
+    stats = device.memory_stats() or {}
     names = {'bytes_in_use': 'in_use', 'peak_bytes_in_use': 'peak', 'bytes_limit': 'limit'}
-    numbers = {f'device_memory/{name}': float(told[key]) for key, name in names.items() if key in told}
+    numbers = {f'device_memory/{name}': float(stats[key]) for key, name in names.items() if key in stats}
     resident = _resident(Path('/proc/self/statm'))
     return numbers if resident is None else numbers | {'process/resident': float(resident)}
 

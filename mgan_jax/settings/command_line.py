@@ -17,7 +17,7 @@ CONFIGS = {
 OWN_GENERATOR = "the caller's own"  # stands for a generator that no command line can name
 
 
-def describe_settings(flat: Mapping[str, Any]) -> dict:
+def describe_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Describes the flat fields in a config.json.
 
     Returns preset: the name of the nearest one; settings: rows (name, value, value in the preset or None if equal), changed
@@ -32,7 +32,7 @@ def describe_settings(flat: Mapping[str, Any]) -> dict:
     return {'preset': preset, 'settings': rows, 'command': command}
 
 
-def nearest_preset(flat: Mapping[str, Any]) -> tuple[str, dict]:
+def nearest_preset(flat: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Returns the preset from which the fewest fields differ, and the values that these have there."""
     differences = {}
     for preset in presets.PRESETS:
@@ -42,7 +42,7 @@ def nearest_preset(flat: Mapping[str, Any]) -> tuple[str, dict]:
     return preset, differences[preset]
 
 
-def _command(flat: Mapping[str, Any], preset: str, changes: dict) -> str:
+def _command(flat: Mapping[str, Any], preset: str, changes: dict[str, Any]) -> str:
     flags = [f'--config.{name}={flat[name]}' for name in changes if name != 'dry_run']
     return shlex.join(['python', '-m', 'mgan_jax.invert', '--config', f'{CONFIGS[flat["task"]]}:{preset}', *flags])
 

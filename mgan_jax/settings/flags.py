@@ -7,11 +7,12 @@ import runpy
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgan_jax.settings import presets
+from mgan_jax.settings import analysis_fields, presets
 from mgan_jax.settings.errors import one_sentence
 from mgan_jax.settings.fields import KINDS
 
@@ -29,7 +30,7 @@ NAMES = {
 WIDTH = 118  # columns of the help
 
 
-def read_config(arguments: list[str], usage: str) -> dict:
+def read_config(arguments: list[str], usage: str) -> dict[str, Any]:
     """The flat fields of the configuration after --config, as `--config.FIELD=VALUE` change them.
 
     --config: a Python file with `get_config`, FILE:PRESET, or a task's name such as sr or sr:fast. usage: the command line,
@@ -46,7 +47,8 @@ def read_config(arguments: list[str], usage: str) -> dict:
         raise ValueError(_explain(error, rest, config.to_dict(), usage)) from error
     if extra:
         raise ValueError(f"'{extra[0]}' is not a flag; usage: {usage}.")
-    return config.to_dict()
+    flat: dict[str, Any] = config.to_dict()
+    return flat
 
 
 def wants_help(arguments: list[str]) -> bool:
@@ -54,27 +56,28 @@ def wants_help(arguments: list[str]) -> bool:
     return '--help' in arguments or '-h' in arguments
 
 
-def help_text(groups: Mapping[str, type], usage: str) -> str:
-    """The help of a command. groups: {title: dataclass whose fields carry an `Option`}; usage: its command line."""
-    lines = [
-        f'usage: {usage}',
-        '',
-        'Fields are set by --config.FIELD=VALUE. The defaults are those of the preset `fast`.',
-    ]
+def help_text(groups: Mapping[str, type], usage: str, values: Mapping[str, Any] | None = None) -> str:
+    """The help of a command.
+
+    groups: {title: dataclass whose fields carry an `Option`}. usage: the command line. values: the flat fields of a
+    configuration, which are shown instead of the dataclasses' defaults.
+    """
+    shown = 'of the dataclasses, of which presets change some' if values is None else 'those of this configuration'
+    lines = [f'usage: {usage}', '', f'Fields are set by --config.FIELD=VALUE. The defaults shown are {shown}.']
     for title, group in groups.items():
         options = dataclasses.fields(group)
         if options:
             lines += ['', title.rstrip('.') + ':']
         for field in options:
-            lines += _field_lines(field)
+            lines += _field_lines(field, (values or {}).get(field.name, field.default))
     return '\n'.join(lines)
 
 
-def _field_lines(field: dataclasses.Field) -> list[str]:
+def _field_lines(field: dataclasses.Field[Any], value: Any) -> list[str]:
     option = field.metadata['option']
     kind = '|'.join(option.choices) if option.choices else type(field.default).__name__
     head = f'  --config.{field.name}={kind}'
-    meaning = f'{option.help}{f" [{option.unit}]" if option.unit else ""} (default: {field.default!r})'
+    meaning = f'{option.help}{f" [{option.unit}]" if option.unit else ""} (default: {value!r})'
     return [head, *textwrap.wrap(meaning, WIDTH, initial_indent=' ' * 6, subsequent_indent=' ' * 6)]
 
 
@@ -117,8 +120,6 @@ def _named_config(name: str, preset: list[str], usage: str) -> ConfigDict:
     chosen = preset[0] if preset else 'demo'
     try:
         if name == 'analysis':
-            from mgan_jax.settings import analysis_fields
-
             return ConfigDict(analysis_fields.analysis_preset(chosen))
         if name in NAMES:
             return ConfigDict(presets.preset_settings(NAMES[name], chosen))
@@ -128,7 +129,7 @@ def _named_config(name: str, preset: list[str], usage: str) -> ConfigDict:
     raise ValueError(f"there is no configuration file '{name}', and no task of this name ({names}); usage: {usage}.")
 
 
-def _explain(error: Exception, arguments: list[str], fields: dict, usage: str) -> str:
+def _explain(error: Exception, arguments: list[str], fields: dict[str, Any], usage: str) -> str:
     """What is wrong with the flags, in one sentence."""
     for argument in arguments:
         name = re.match(r'--?(?:no)?config\.([^=]*)', argument)

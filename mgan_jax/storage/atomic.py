@@ -1,13 +1,11 @@
-"""Writing results so that each appears whole or not at all.
+"""Writes files and folders atomically: each appears complete or not at all.
 
-Everything is first written under a hidden name beside its target, flushed to the disk and then renamed. The writer
-holds a lock on the hidden file or folder; the system drops that lock when a process dies, so the next writer of the
-same target can tell what a killed run left behind (and removes it) from what another run is writing now (and leaves it
-alone).
+Content is written under a hidden temporary name, flushed to the disk and renamed. The writer locks the temporary file or
+folder, and the system drops the lock when the process dies. The next writer of the same target removes the temporaries
+that no process has locked, and leaves the locked ones alone.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -15,18 +13,25 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
+
 
 @contextlib.contextmanager
 def create_folder(directory: str | os.PathLike, replace: bool = False, inside: Path | None = None) -> Iterator[Path]:
-    """A new folder that comes into being complete.
+    """Yields an empty temporary folder, which becomes `directory` at the end of the block.
 
-    Yields an empty temporary folder beside `directory` to write into. When the block ends, its content is flushed to
-    the disk and the folder takes its final name; when the block raises, KeyboardInterrupt included, the folder is
-    removed and nothing else has changed. Missing parents are made. With `replace`, what stood at `directory` gives way
-    at the end. inside: a folder of the same file system for what is temporary, whose left-overs are the caller's to
-    remove: beside a million folders, looking for left-overs takes too long.
+    Its content is flushed to the disk before it is renamed. If the block raises, also KeyboardInterrupt, the temporary
+    folder is removed and nothing else has changed. Missing parents are made.
 
-    Raises ValueError if `directory` exists and is not to be replaced, before the block runs or by the time it ends.
+    Args:
+        directory: the folder to create.
+        replace: whether an existing file or folder of this name is replaced, at the end of the block.
+        inside: existing folder for temporary files, on the same file system; the caller removes what killed processes
+            leave there. The default is the parent of `directory`, where left-overs are searched and removed; the search
+            is slow in a folder with very many files.
+
+    Raises:
+        ValueError: without `replace`, if `directory` exists before the block or at its end.
     """
     directory = Path(os.path.abspath(directory))
     if not replace:
@@ -37,7 +42,7 @@ def create_folder(directory: str | os.PathLike, replace: bool = False, inside: P
     temporary = _temporary(directory, inside)
     temporary.mkdir()
     try:
-        with _held(temporary):
+        with _locked(temporary):
             yield temporary
             _flush_tree(temporary)
             if replace:
@@ -51,7 +56,10 @@ def create_folder(directory: str | os.PathLike, replace: bool = False, inside: P
 
 
 def remove_path(path: Path, inside: Path | None = None) -> None:
-    """Moves what stands there aside, so that the name is free at once and no part is ever seen under it, and removes it."""
+    """Removes a file or folder, if it exists.
+
+    It is renamed first, so that a reader never sees a part of a folder. inside: see `create_folder`.
+    """
     if not os.path.lexists(path):
         return
     old = _temporary(path, inside)
@@ -63,14 +71,15 @@ def remove_path(path: Path, inside: Path | None = None) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes `text` as UTF-8, line ends as they are; see `write_bytes`."""
+    """Writes `text` as UTF-8 with its line ends unchanged; see `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: str | os.PathLike, content: bytes, inside: Path | None = None) -> None:
-    """Writes a file; a reader sees the old content or the new, never a part.
+    """Writes a file. A reader sees the old content or the new content, never a part.
 
-    Missing parents are made; an existing file is replaced. inside: as in `create_folder`. Raises ValueError if `path` is a folder.
+    Missing parents are made; an existing file is replaced. inside: see `create_folder`. Raises ValueError if `path` is a
+    folder.
     """
     path = Path(os.path.abspath(path))
     if path.is_dir():
@@ -80,7 +89,8 @@ def write_bytes(path: str | os.PathLike, content: bytes, inside: Path | None = N
         _remove_stale(path)
     temporary = _temporary(path, inside)
     try:
-        with open(temporary, 'xb') as file, _held(temporary):
+        with open(temporary, 'xb') as file:
+            _lock(file.fileno())
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -92,7 +102,7 @@ def write_bytes(path: str | os.PathLike, content: bytes, inside: Path | None = N
 
 
 def append_bytes(path: Path, data: bytes) -> None:
-    """Adds all of it to a file, or nothing. Makes the file and its folder."""
+    """Appends all of `data` to a file, or nothing if it raises OSError. Makes the file and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, 'ab', buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
@@ -107,17 +117,12 @@ def append_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def lock_file(path: Path) -> Iterator[bool]:
-    """Holds a lock on a file, which is made if it is not there, until the end of the block; the system drops it when the
-    process dies. Yields whether it could be had: False where another holds it, True where the file system has no locks."""
+    """Locks a file, which is made if it does not exist, until the end of the block or of the process.
+
+    Yields False if another process or block holds the lock; True if this one does, or if the file system has no locks.
+    """
     with open(path, 'a') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError:
-            pass
-        yield True
+        yield _lock(file.fileno()) is not False
 
 
 def _require_absent(directory: Path) -> None:
@@ -130,34 +135,37 @@ def _temporary(target: Path, inside: Path | None = None) -> Path:
 
 
 def _remove_stale(target: Path) -> None:
-    """Removes the temporaries of `target` that no living process holds."""
+    """Removes the temporaries of `target` that no process has locked."""
     pattern = re.compile(re.escape(f'.{target.name}.') + r'[0-9a-f]{8}\.partial')
     for path in [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
-        with contextlib.suppress(OSError), _locked(path):  # locked elsewhere, or gone meanwhile: not ours to remove
-            if path.is_dir():
+        with contextlib.suppress(OSError), _locked(path) as locked:
+            if locked and path.is_dir():
                 shutil.rmtree(path)
-            else:
+            elif locked:
                 path.unlink()
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a file or folder; raises OSError where another holds it or locks do not work."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """The writer's lock. Some network file systems have none: writing works there, and left-overs stay."""
+def _locked(path: Path) -> Iterator[bool]:
+    """Locks a file or folder until the end of the block. Yields whether this process holds the lock."""
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            stack.enter_context(_locked(path))
-        yield
+        locked = False
+        with contextlib.suppress(OSError):  # the path is gone, or the system cannot open folders
+            descriptor = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            locked = _lock(descriptor) is True
+        yield locked
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Locks an open file until it is closed. Returns False if another one holds the lock.
+
+    Returns None if the file system has no locks, as some network file systems: left-overs then stay.
+    """
+    try:
+        return filelock.lock_descriptor(descriptor, blocking=False)
+    except OSError:
+        return None
 
 
 def _flush_tree(directory: Path) -> None:

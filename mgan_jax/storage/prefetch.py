@@ -1,6 +1,6 @@
-"""Threads around the device: what it needs is made ahead of it, what it leaves is put away behind it. No GAN, no files.
+"""Threads for a loop: `prefetch` prepares its items in advance, `run_behind` performs its jobs in the background.
 
-Both keep a bounded number of things in the memory, and end with all their threads gone.
+Both hold a bounded number of items. Their threads have ended when the generator or the block ends.
 """
 
 import collections
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 class Prefetched(NamedTuple):
-    """What became of an item: the value of the function, or the exception that it raised; the other one is None."""
+    """The result of one item: the value of the function or the exception that it raised. The other one is None."""
 
     item: Any
     value: Any
@@ -29,46 +29,63 @@ def prefetch(
     waited: Callable[[float], Any] = lambda seconds: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Prefetched, None, None]:
-    """Applies `function` to each item in threads; yields what becomes of them in the order of the items.
+    """Applies `function` to each item in threads, and yields the results in the order of the items.
 
-    Items are taken, in the caller's thread, when there is room for them: at most `depth` are started and not yet yielded.
-    An exception of `function` comes in its place and stops none of the others; one of `items` itself is raised. Closing the
-    generator drops what has not begun and waits for what has. waited(seconds): told how long the caller had to wait for
-    each outcome, 0 as a rule where the threads are quicker than the caller.
+    An exception of `function` is yielded as a result and does not affect the other items. An exception of `items` is
+    raised. Closing the generator drops the items that no thread has begun and waits for the others.
+
+    Args:
+        function: called with one item.
+        items: iterated in the caller's thread, one item whenever there is room for it.
+        workers: number of threads, at least 1.
+        depth: number of items that are taken and not yet yielded, at least 1.
+        waited: called with the seconds that the caller waited for each result.
+        clock: time in seconds.
+
+    Raises:
+        ValueError: if `workers` or `depth` is less than 1.
     """
     _require_positive(workers=workers, depth=depth)
-    return _ahead(function, iter(items), workers, depth, waited, clock)
+    return _results(function, iter(items), workers, depth, waited, clock)
 
 
-def _ahead(function, items, workers, depth, waited, clock) -> Generator[Prefetched, None, None]:
+def _results(function, items, workers, depth, waited, clock) -> Generator[Prefetched, None, None]:
     begun: collections.deque[tuple[Any, futures.Future]] = collections.deque()
-    executor = futures.ThreadPoolExecutor(workers, thread_name_prefix='ahead')
+    executor = futures.ThreadPoolExecutor(workers, thread_name_prefix='prefetch')
     try:
         while True:
             for item in itertools.islice(items, depth - len(begun)):
                 begun.append((item, executor.submit(function, item)))
-                del item  # once it is yielded, nobody else keeps it
+                del item  # no reference is left when it has been yielded
             if not begun:
                 return
-            began = clock()
+            start = clock()
             futures.wait([begun[0][1]])
-            waited(clock() - began)
-            yield _outcome(*begun.popleft())
+            waited(clock() - start)
+            yield _result(*begun.popleft())
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _outcome(item: Any, future: futures.Future) -> Prefetched:
+def _result(item: Any, future: futures.Future) -> Prefetched:
     error = future.exception()
     if error is None:
         return Prefetched(item, future.result(), None)
     if isinstance(error, Exception):
         return Prefetched(item, None, error)
-    raise error  # SystemExit and its like are no outcome
+    raise error  # SystemExit, KeyboardInterrupt
 
 
 class Submitter(NamedTuple):
-    """Jobs on their way; call it to submit one. For one caller: it is no meeting point of threads."""
+    """Submits jobs to threads. It is called from one thread only.
+
+    Attributes:
+        executor: the threads.
+        jobs: submitted jobs whose exceptions have not been raised yet.
+        depth: number of unfinished jobs that may exist.
+        waited: called with the seconds that each submission waited for room.
+        clock: time in seconds.
+    """
 
     executor: futures.Executor
     jobs: list[futures.Future]
@@ -77,23 +94,24 @@ class Submitter(NamedTuple):
     clock: Callable[[], float]
 
     def __call__(self, function: Callable, *arguments: Any) -> None:
-        """Has function(*arguments) done in a thread; waits while `depth` jobs are pending. Raises, instead of submitting,
-        what a job before this one raised, each exception once."""
-        began = self.clock()
+        """Calls function(*arguments) in a thread, and waits first while `depth` jobs are unfinished.
+
+        Raises the exception of an earlier job instead, each exception once.
+        """
+        start = self.clock()
         while self.pending >= self.depth:
             futures.wait(self.jobs, return_when=futures.FIRST_COMPLETED)
-            self._collect()
-        self.waited(self.clock() - began)
-        self._collect()
+            self._remove_finished()
+        self.waited(self.clock() - start)
+        self._remove_finished()
         self.jobs.append(self.executor.submit(function, *arguments))
 
     @property
     def pending(self) -> int:
-        """How many jobs are not done yet."""
+        """Number of unfinished jobs."""
         return sum(not job.done() for job in self.jobs)
 
-    def _collect(self) -> None:
-        """Forgets what is done; raises the first exception that nobody has seen."""
+    def _remove_finished(self) -> None:
         for job in [job for job in self.jobs if job.done()]:
             self.jobs.remove(job)
             if error := job.exception():
@@ -108,11 +126,12 @@ def run_behind(
     waited: Callable[[float], Any] = lambda seconds: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Submitter]:
-    """Yields `submit(function, *arguments)`, which has jobs done in threads, at most `depth` of them pending.
+    """Yields `submit(function, *arguments)`, which performs jobs in `workers` threads, at most `depth` unfinished.
 
-    What a job raises is raised in the caller, at the next submission or at the end of the block. The end waits for all
-    jobs, after an exception of the block as well: what was submitted is done. `submit.pending` tells how many are not done;
-    waited(seconds): told how long each submission had to wait for room.
+    An exception of a job is raised by the next submission or at the end of the block. The end waits for all jobs, also
+    after an exception of the block. `submit.pending` is the number of unfinished jobs. waited, clock: see `prefetch`.
+
+    Raises ValueError if `workers` or `depth` is less than 1.
     """
     _require_positive(workers=workers, depth=depth)
     with futures.ThreadPoolExecutor(workers, thread_name_prefix='behind') as executor:
@@ -131,11 +150,11 @@ def run_behind(
 
 
 def _errors(jobs: list[futures.Future]) -> list[BaseException]:
-    """Waits for all jobs; -> what they raised."""
+    """Waits for all jobs and returns their exceptions."""
     return [error for job in jobs if (error := job.exception())]
 
 
 def _require_positive(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
-            raise ValueError(f'{number} {name} are given for a stream; at least 1 is wanted.')
+            raise ValueError(f'{number} {name} are given; at least 1 is wanted.')

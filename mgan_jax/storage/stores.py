@@ -1,7 +1,8 @@
-"""Where results go: a folder of this machine, or a place that `remote` reaches. Whatever is written appears whole or not at all.
+"""The place of a run's results: a local folder, or a remote one behind a URL.
 
-Names are relative to the place, with slashes. Every process of a run has a part of it to itself, `.run/K-of-N`: its lock, its
-log, its checkpoints, and a local folder for what is not complete yet.
+Each file appears complete or not at all, and so does a folder in a local place. In a remote place the named last file of a
+folder shows that it is complete. Names are relative to the place, with slashes. Process K of N owns the folder
+`.run/K-of-N`: its log, its checkpoints, and in a local place its unfinished files.
 """
 
 import contextlib
@@ -19,13 +20,21 @@ RUN = '.run'
 
 
 class Store(NamedTuple):
-    """text: the place as users call it. own: the name of what belongs to this process. work: a local folder for what is not
-    complete; log: one for what the process tells meanwhile, which has its place in `own`.
+    """An open place.
 
-    read(name) -> the content, None if there is none; exists(name): of files and folders; names(folder) -> what is in it;
-    write(name, content); folder(name, last): a context that yields an empty local folder, which becomes the one of that name
-    at the end, in place of an older one; where files arrive one by one the one named `last` does so at the end;
-    fetched(name): a context that yields a local folder with the content of that one; remove(name), if it is there.
+    Attributes:
+        text: the place, as the user wrote it.
+        own: name of the folder that belongs to this process.
+        work: local folder for unfinished files.
+        log: local folder for the log. It is kept as `own`; a remote place receives it at the end.
+        read: read(name) -> the content of a file, or None if it does not exist.
+        exists: exists(name) -> whether a file or folder exists.
+        names: names(folder) -> sorted names in a folder; [] if it does not exist.
+        write: write(name, content) writes or replaces a file.
+        folder: folder(name, last) is a context that yields an empty local folder. At the end of the block it becomes the
+            folder `name` and replaces an older one. A remote place receives the file `last` after all others.
+        fetched: fetched(name) is a context that yields a local folder with the content of the folder `name`.
+        remove: remove(name) removes a file or folder, if it exists.
     """
 
     text: str
@@ -43,14 +52,17 @@ class Store(NamedTuple):
 
 @contextlib.contextmanager
 def open_store(text: str, index: int = 0, count: int = 1) -> Iterator[Store]:
-    """The place `text`, for process `index` of `count` until the end of the block. What killed runs left in `work` goes.
+    """Opens the place `text` for process `index` of `count` until the end of the block.
 
-    Raises ValueError if another run writes there, or if nothing can be written there.
+    A local folder is made if it does not exist. It is locked for this index, and unfinished files of a killed process with
+    this index are removed. A remote place has no lock.
+
+    Raises ValueError if a process with this index writes there already, or if the folder cannot be written.
     """
     own = f'{RUN}/{index}-of-{count}'
     if remote.is_remote(text):
         with tempfile.TemporaryDirectory(prefix='mgan_jax-') as local:
-            store = _remote(text.rstrip('/'), own, Path(local))
+            store = _remote_store(text.rstrip('/'), own, Path(local))
             yield store
             for path in store.log.iterdir():
                 store.write(f'{own}/{path.name}', path.read_bytes())
@@ -64,40 +76,41 @@ def open_store(text: str, index: int = 0, count: int = 1) -> Iterator[Store]:
                 raise ValueError(
                     f'another run writes into {text} at this moment; wait for its end or choose another --config.out.'
                 )
-            for path in work.iterdir():  # what a killed run was writing
+            for path in work.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:
             raise ValueError(
                 f'the output folder {text} cannot be used: {error.strerror}; choose another --config.out.'
             ) from error
-        yield _local(text, root, own, work)
+        yield _local_store(text, root, own, work)
 
 
 def place_has(text: str, name: str) -> bool:
-    """Whether a file or folder of that name is in the place `text`, which is not opened for it."""
-    return (
-        remote.url_exists(f'{text.rstrip("/")}/{name}')
-        if remote.is_remote(text)
-        else (Path(text).expanduser() / name).exists()
-    )
+    """Returns whether a file or folder exists in the place `text`. The place need not be open."""
+    if remote.is_remote(text):
+        return remote.url_exists(f'{text.rstrip("/")}/{name}')
+    return (Path(text).expanduser() / name).exists()
 
 
 def read_from_place(text: str, name: str) -> bytes | None:
-    """The content of a file in the place `text`, which is not opened for it; None if there is none."""
-    if not place_has(text, name):
-        return None
+    """Reads a file in the place `text`; returns None if it does not exist. The place need not be open."""
     if remote.is_remote(text):
-        return remote.read_url(f'{text.rstrip("/")}/{name}')
-    return (Path(text).expanduser() / name).read_bytes()
+        return _read_url(f'{text.rstrip("/")}/{name}')
+    return _read_file(Path(text).expanduser() / name)
 
 
-def _local(text: str, root: Path, own: str, work: Path) -> Store:
-    def read(name: str) -> bytes | None:
-        try:
-            return (root / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+def _read_file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
+
+def _read_url(url: str) -> bytes | None:
+    return remote.read_url(url) if remote.url_exists(url) else None
+
+
+def _local_store(text: str, root: Path, own: str, work: Path) -> Store:
     def names(folder: str) -> list[str]:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return sorted(os.listdir(root / folder))
@@ -105,7 +118,7 @@ def _local(text: str, root: Path, own: str, work: Path) -> Store:
 
     return Store(
         text, own, work, root / own,
-        read=read,
+        read=lambda name: _read_file(root / name),
         exists=lambda name: os.path.lexists(root / name),
         names=names,
         write=lambda name, content: atomic.write_bytes(root / name, content, work),
@@ -115,7 +128,7 @@ def _local(text: str, root: Path, own: str, work: Path) -> Store:
     )  # fmt: skip
 
 
-def _remote(text: str, own: str, local: Path) -> Store:
+def _remote_store(url: str, own: str, local: Path) -> Store:
     work, log = local / 'partial', local / 'log'
     work.mkdir()
     log.mkdir()
@@ -124,22 +137,19 @@ def _remote(text: str, own: str, local: Path) -> Store:
     def folder(name: str, last: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=work) as made:
             yield Path(made)
-            remote.upload_folder(made, f'{text}/{name}', last)
-
-    def read(name: str) -> bytes | None:
-        return remote.read_url(f'{text}/{name}') if remote.url_exists(f'{text}/{name}') else None
+            remote.upload_folder(made, f'{url}/{name}', last)
 
     def names(folder: str) -> list[str]:
-        start = f'{text}/{folder}/'
-        return sorted({url.removeprefix(start).partition('/')[0] for url in remote.list_below(f'{text}/{folder}')})
+        start = f'{url}/{folder}/'
+        return sorted({file.removeprefix(start).partition('/')[0] for file in remote.list_below(f'{url}/{folder}')})
 
     return Store(
-        text, own, work, log,
-        read=read,
-        exists=lambda name: remote.url_exists(f'{text}/{name}'),
+        url, own, work, log,
+        read=lambda name: _read_url(f'{url}/{name}'),
+        exists=lambda name: remote.url_exists(f'{url}/{name}'),
         names=names,
-        write=lambda name, content: remote.write_url(f'{text}/{name}', content),
+        write=lambda name, content: remote.write_url(f'{url}/{name}', content),
         folder=folder,
-        fetched=lambda name: contextlib.nullcontext(remote.fetch_folder(f'{text}/{name}')),
-        remove=lambda name: remote.delete_url(f'{text}/{name}'),
+        fetched=lambda name: contextlib.nullcontext(remote.fetch_folder(f'{url}/{name}')),
+        remove=lambda name: remote.delete_url(f'{url}/{name}'),
     )  # fmt: skip

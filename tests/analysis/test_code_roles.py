@@ -1,4 +1,4 @@
-"""What codes are for: what is lost without their large importances, and where that is."""
+"""Roles of codes: differences without their large importances, Otsu's threshold and overlaps with classes."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ N, LAYER, THRESHOLD = 3, 2, 0.2
 
 @pytest.fixture(scope='module')
 def own():
-    """(generator, params, codes of two images), whose last codes have no importance above the threshold."""
+    """(generator, params, codes of two images). No importance of the last code is above the threshold."""
     generator, params = toy.generator()
     codes = composition.init(jax.random.key(0), generator, params, batch=2, num_codes=N, layer=LAYER)
     alpha = jnp.asarray(np.random.default_rng(0).normal(0, 0.4, codes.alpha.shape), jnp.float32)
@@ -36,12 +36,12 @@ def test_differences_are_those_of_images_without_the_large_entries(own):
     np.testing.assert_array_equal(found[:, -1], 0)
 
 
-def test_how_many_entries_are_silenced():
+def test_entries_above_the_threshold_are_counted():
     alpha = {'rgb': np.array([[0.3, 0.1], [0.2, -0.5]]), 'features': np.array([[0.9, 0.8, 0.7], [0, 0, 0.21]])}
     assert code_roles.count_silenced(alpha, 0.2).tolist() == [4, 1]
 
 
-def test_marked_is_what_splits_the_values_best():
+def test_the_threshold_splits_the_values_best():
     values = np.random.default_rng(2).gamma(1.0, size=(7, 9)).round(1)
 
     def between(threshold):
@@ -53,7 +53,7 @@ def test_marked_is_what_splits_the_values_best():
 
 
 @pytest.mark.parametrize('values', [np.zeros((4, 4)), np.full((4, 4), 0.3), np.ones((1, 1))])
-def test_where_all_is_equal_nothing_is_marked(values):
+def test_equal_values_are_not_marked(values):
     assert not code_roles.mark_large(values).any()
 
 

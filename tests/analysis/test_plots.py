@@ -1,4 +1,4 @@
-"""Figures: what they show, and that the same figure is the same file."""
+"""Figures: what they show, and that the same figure gives the same file."""
 
 import io
 
@@ -7,17 +7,18 @@ import pytest
 from PIL import Image
 
 from mgan_jax.analysis import bootstrap, code_roles, curves, plots
+from mgan_jax.analysis.runs import AnalysisRun
 
-RUNS = tuple(curves.AnalysisRun('colorize', 'demo', layer, 20) for layer in (2, 4, 6))
+RUNS = tuple(AnalysisRun('colorize', 'demo', layer, 20) for layer in (2, 4, 6))
 
 
-def curve(measure='psnr', values=((20, 22), (25, 24), (23, 23))):
+def make_curve(measure='psnr', values=((20, 22), (25, 24), (23, 23))):
     values = np.array(values, float)
     return curves.Curve('colorize', 'layer', measure, RUNS, ('a', 'b'), values, bootstrap.bootstrap_means(values))
 
 
 def test_curves_show_means_and_bands_and_mark_the_best():
-    figure = plots.plot_curves([[curve(), None], [curve('distance')]])
+    figure = plots.plot_curves([[make_curve(), None], [make_curve('distance')]])
     assert len(figure.axes) == 2
     for axes, best in zip(figure.axes, (4, 2), strict=True):
         line, mark = axes.lines
@@ -30,7 +31,7 @@ def test_curves_show_means_and_bands_and_mark_the_best():
 
 
 def test_the_same_figure_is_the_same_file():
-    first, second = (plots.figure_files(plots.plot_curves([[curve()]])) for _ in range(2))
+    first, second = (plots.encode_figure(plots.plot_curves([[make_curve()]])) for _ in range(2))
     assert first == second
     assert b'<dc:date>' not in first['svg']
     with Image.open(io.BytesIO(first['png'])) as image:
@@ -40,8 +41,8 @@ def test_the_same_figure_is_the_same_file():
 def test_roles_show_the_codes_of_the_largest_overlap():
     labels = np.repeat([[0], [0], [1], [1]], 4, axis=1)
     maps = np.stack([np.where(labels == 1, 0.5, 0.1), np.zeros((4, 4)), np.eye(4)])
-    found = code_roles.code_roles(maps, np.ones((3, 2)), labels, ('sky', 'roof'), 0.2)
-    figure = plots.plot_roles(np.full((4, 4, 3), -1.0), labels, ('sky', 'roof'), maps, found, most=2)
+    roles = code_roles.code_roles(maps, np.ones((3, 2)), labels, ('sky', 'roof'), 0.2)
+    figure = plots.plot_roles(np.full((4, 4, 3), -1.0), labels, ('sky', 'roof'), maps, roles, num_shown=2)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ['inversion', 'segmentation', 'code 1\nroof, IoU 1.00', 'code 3\nsky, IoU 0.20']
     np.testing.assert_array_equal(figure.axes[2].images[0].get_array(), maps[0])
@@ -65,7 +66,7 @@ def test_a_grid_has_a_row_for_each_generator(channels):
         *('image', 'l = 2\n9.0 dB'),
     ]
     assert np.all(figure.axes[2].images[0].get_array() == 255)
-    assert plots.figure_files(figure)['png'].startswith(b'\x89PNG')
+    assert plots.encode_figure(figure)['png'].startswith(b'\x89PNG')
 
 
 def test_colours_differ():

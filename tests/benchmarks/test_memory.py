@@ -1,4 +1,4 @@
-"""The benchmark of memory on a network that is compiled in seconds."""
+"""The benchmark of memory, on a network that compiles in seconds."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import memory
 
-SMALL = memory.Case(32, 4, 3, 1, width=16, size=16)
+SMALL = memory.StepSetting(32, 4, 3, 1, width=16, size=16)
 
 
 @pytest.mark.usefixtures('quick_compilation')
@@ -27,13 +27,13 @@ def test_rows_of_a_sweep(monkeypatch, tmp_path, capsys):
 
 
 def test_sweeps_change_one_thing_at_a_time():
-    for name, cases in memory.SWEEPS.items():
-        first = cases[0]._asdict()
-        changed = {key for case in cases for key, value in case._asdict().items() if value != first[key]}
+    for name, settings in memory.SWEEPS.items():
+        first = settings[0]._asdict()
+        changed = {key for setting in settings for key, value in setting._asdict().items() if value != first[key]}
         assert changed == {name}
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='the peak comes from /proc')
 def test_a_step_in_a_process_of_its_own():
-    measured = memory._run_elsewhere(SMALL)
+    measured = memory._run_in_process(SMALL)
     assert measured['peak'] > measured['above'] and measured['peak'] > 50 and measured['seconds'] > 0

@@ -1,4 +1,4 @@
-"""python -m benchmarks.quality: both optimisers on the same images, and going on where it was."""
+"""python -m benchmarks.quality: both optimisers on the same images, and a second run continues the first."""
 
 import json
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import quality
+from mgan_jax.settings.fields import flatten_settings
 from tests.small_runs import SIDE
 
 
@@ -20,7 +21,7 @@ def command(folder, tmp_path_factory):
 
 def test_tables(command, quick_compilation, tmp_path, capsys):
     quality.main(command)
-    rows = {row['optimiser']: row for row in quality.table(quality.Path(command[0]))}
+    rows = {row['optimiser']: row for row in quality.summarise_runs(quality.Path(command[0]))}
     assert rows.keys() == {'ours', 'sgd'} and all(row['runs'] == 6 and row['seeds'] == 2 for row in rows.values())
     record = json.loads((quality.Path(command[0]) / 'quality.json').read_text())
     assert record['rows'] == list(rows.values()) and 'machine' in record
@@ -35,14 +36,15 @@ def test_tables(command, quick_compilation, tmp_path, capsys):
 
 
 def test_sides_differ_in_the_optimiser_only():
-    ours, theirs = (quality.settings_of('inpaint', side, 7, 3) for side in quality.SIDES)
+    sides = (quality.make_side_settings('inpaint', side, 7, 3) for side in quality.SIDES)
+    ours, theirs = map(flatten_settings, sides)
     different = {name for name in ours if ours[name] != theirs[name]}
     assert different == {'optimizer', 'latent_rate', 'alpha_rate', 'alpha_over_n', 'keep', 'batch_size'}
 
 
 @pytest.mark.parametrize(('spread', 'expected'), [([], [[4, 5]] * 3), (['--spread'], [[4], [5], [4]])])
 def test_seeds_of_batches(spread, expected):
-    options = quality._options(['folder', '--seeds=4,5', *spread])
+    options = quality._parse(['folder', '--seeds=4,5', *spread])
     assert [quality._seeds_of(batch, options) for batch in range(3)] == expected
 
 
@@ -56,7 +58,7 @@ def test_seeds_of_batches(spread, expected):
         (['--set=seed=0'], 'missing does not exist'),
     ],
 )
-def test_what_cannot_be_used(tmp_path, given, words):
+def test_unusable_options(tmp_path, given, words):
     with pytest.raises(ValueError) as caught:
         quality.main([str(tmp_path), '--tasks=reconstruct', '--count=1', '--images=missing', *given])
     assert words in str(caught.value) and not list(tmp_path.glob('*.json'))
@@ -65,4 +67,4 @@ def test_what_cannot_be_used(tmp_path, given, words):
 def test_a_damaged_measurement_is_named(tmp_path):
     (tmp_path / 'reconstruct_0_sgd_12_0.json').write_text('{"task": "rec')
     with pytest.raises(ValueError, match=r'reconstruct_0_sgd_12_0\.json is damaged; remove it'):
-        quality.table(tmp_path)
+        quality.summarise_runs(tmp_path)

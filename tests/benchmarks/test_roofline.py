@@ -39,7 +39,7 @@ def test_the_parts_are_the_step(saved):
 def test_rows_share_the_step_out():
     counts = {'G1': Count(60, 6, 1), 'G2': Count(20, 2, 1), 'extractor': Count(10, 1, 1), 'step': Count(90, 9, 7)}
     seconds = {'G1': [5.0, 6.0, 5.0], 'G2': [2.0] * 3, 'extractor': [1.0] * 3, 'step': [10.0, 12.0, 10.0]}
-    rows = {row['part']: row for row in roofline._rows(counts, seconds, peak=24e-9)}
+    rows = {row['part']: row for row in roofline._make_rows(counts, seconds, peak=24e-9)}
     assert rows['rest']['seconds'] == 2 and rows['rest']['GFLOP'] == 0 and rows['rest']['other GB, unfused'] == 4e-9
     assert rows['rest']['GFLOP/s'] is None and rows['G1']['GFLOP/s'] == 12e-9
     assert rows['G1']['of peak %'] == pytest.approx(50) and rows['G1']['of step %'] == 50
@@ -47,6 +47,6 @@ def test_rows_share_the_step_out():
 
 def test_work_is_compared_with_the_work_of_a_matrix_product():
     worked = {'G1': [4.0, 5.0, 6.0], 'step': [10.0, 10.0, 10.0]}
-    row = roofline._work({'part': 'G1', 'GFLOP': 60.0}, worked, peak=24.0)
+    row = roofline._make_work_columns({'part': 'G1', 'GFLOP': 60.0}, worked, peak=24.0)
     assert row == {'core s': 5.0, 'work of peak %': 50.0, 'work of step %': 50.0}
-    assert roofline._work({'part': 'step', 'GFLOP': 0.0}, worked, peak=24.0)['work of peak %'] is None
+    assert roofline._make_work_columns({'part': 'step', 'GFLOP': 0.0}, worked, peak=24.0)['work of peak %'] is None

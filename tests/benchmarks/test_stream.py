@@ -1,4 +1,4 @@
-"""The benchmark of a long list on a short one."""
+"""The benchmark of a run of many images, on few."""
 
 import json
 

@@ -20,54 +20,54 @@ CLOSE = 1e-4
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
-    """Small convolutions on several threads mostly wait for each other where other tests run beside them."""
-    monkeypatch.setattr(record, 'cores', lambda: 1)
+    """Threads of small convolutions would mostly wait for each other while other tests run."""
+    monkeypatch.setattr(record, 'count_cores', lambda: 1)
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope='module')
 def weights():
-    return problem.weights(SETTING)
+    return problem.draw_weights(SETTING)
 
 
 @pytest.fixture(scope='module')
 def start(weights):
-    return problem.start(SETTING, weights)
+    return problem.draw_start(SETTING, weights)
 
 
 @pytest.fixture(scope='module')
 def expected(weights, start):
     """Our losses [B] and gradients."""
-    objective = jax_sides.objective(SETTING, *problem.networks(SETTING))
+    objective = jax_sides.make_objective(SETTING, *problem.build_networks(SETTING))
 
     def total(codes):
         loss = objective(codes, jnp.asarray(start.target), *weights)
         return jnp.sum(loss), loss
 
     codes = Codes(jnp.asarray(start.latents), jnp.asarray(start.alpha))
-    (_, loss), slope = jax.jit(jax.value_and_grad(total, has_aux=True))(codes)
-    return np.asarray(loss), np.asarray(slope.latents), np.asarray(slope.alpha)
+    (_, loss), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(codes)
+    return np.asarray(loss), np.asarray(gradient.latents), np.asarray(gradient.alpha)
 
 
 @pytest.mark.parametrize('cached', [True, False])
 def test_best_agrees(weights, start, expected, cached):
-    net = torch_reference.channels_last(torch_reference.networks(*weights))
+    net = torch_reference.to_channels_last(torch_reference.load_networks(*weights))
     latents, alpha = (torch.from_numpy(x.copy()).requires_grad_() for x in (start.latents, start.alpha))
-    target = torch_reference.channels_first(start.target)
-    seen = torch_reference.see(net, target, SETTING.extractor_size) if cached else None
-    loss = torch_reference.best_loss(net, latents, alpha, target, seen, SETTING.layer, SETTING.extractor_size)
-    slopes = torch.autograd.grad(loss.sum(), [latents, alpha])
-    for got, want in zip((loss.detach(), *slopes), expected, strict=True):
+    target = torch_reference.to_channels_first(start.target)
+    features = torch_reference.extract_features(net, target, SETTING.extractor_size) if cached else None
+    loss = torch_reference.best_loss(net, latents, alpha, target, features, SETTING.layer, SETTING.extractor_size)
+    gradients = torch.autograd.grad(loss.sum(), [latents, alpha])
+    for got, want in zip((loss.detach(), *gradients), expected, strict=True):
         assert relative_error(got.numpy(), want) < CLOSE
 
 
 def test_original_agrees(weights, start, expected):
     """With the sum divided by N, alpha is N times ours and its gradient an N-th."""
-    net, losses, gradients = torch_reference.networks(*weights), [], []
+    net, losses, gradients = torch_reference.load_networks(*weights), [], []
     for z, a, target in zip(start.latents, start.alpha, start.target, strict=True):
         latents = [torch.from_numpy(row.copy())[None].requires_grad_() for row in z]
         alpha = [torch.from_numpy(row * SETTING.codes)[None, :, None, None].requires_grad_() for row in a]
-        target = torch_reference.channels_first(target[None])
+        target = torch_reference.to_channels_first(target[None])
         loss = torch_reference.original_loss(net, latents, alpha, target, SETTING.layer, SETTING.extractor_size)
         losses.append(loss.item())
         gradients.append(torch.autograd.grad(loss.sum(), [*latents, *alpha]))
@@ -87,15 +87,15 @@ def test_sides_start_where_ours_does_and_descend(weights, start, expected, side)
 
 
 def test_only_the_original_way_computes_gradients_of_weights(weights, start, monkeypatch):
-    made = []
-    networks = torch_reference.networks
-    monkeypatch.setattr(torch_reference, 'networks', lambda *trees: made.append(networks(*trees)) or made[-1])
+    loaded = []
+    load = torch_reference.load_networks
+    monkeypatch.setattr(torch_reference, 'load_networks', lambda *trees: loaded.append(load(*trees)) or loaded[-1])
     for side, wanted in (('original', True), ('best', False)):
         getattr(torch_reference, side)(weights, SETTING, start)[0]()
-        assert all((tensor.grad is not None) == wanted for tensor in torch_reference.tensors(made[-1]))
+        assert all((tensor.grad is not None) == wanted for tensor in torch_reference.list_tensors(loaded[-1]))
 
 
-def test_best_goes_on_without_a_compiler(weights, start, expected, monkeypatch):
+def test_best_works_without_a_compiler(weights, start, expected, monkeypatch):
     def no_compiler(*arguments):
         raise OSError('no compiler')
 

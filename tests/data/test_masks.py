@@ -1,4 +1,4 @@
-"""Hole masks from a few words or from files of any kind; white is the hole."""
+"""Hole masks from descriptions and from files, where white is the hole."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mgan_jax.data import masks
-from tests.image_files import save
+from tests.image_files import save_image
 
 
 def box(size, top, left, height, width):
@@ -46,7 +46,7 @@ def test_random_has_the_exact_share(share, seed):
     assert parse(f'random:{share}', (10, 20), seed).sum() == round(share * 200)
 
 
-def test_random_depends_on_the_seed_alone():
+def test_random_depends_only_on_the_seed():
     first = parse('random:0.3', (32, 32), 7)
     np.testing.assert_array_equal(first, parse('random:0.3', (32, 32), 7))
     assert (first != parse('random:0.3', (32, 32), 8)).any()
@@ -57,7 +57,7 @@ def test_random_is_spread_over_the_image():
     np.testing.assert_allclose(quarters, 0.5, atol=0.07)
 
 
-def test_other_forms_do_not_depend_on_the_seed():
+def test_center_does_not_depend_on_the_seed():
     np.testing.assert_array_equal(parse('center', seed=1), parse('center', seed=2))
 
 
@@ -105,25 +105,25 @@ GREY = np.uint8(255) * HOLE[..., 0].astype(np.uint8)
 
 @pytest.mark.parametrize('mode', ['1', 'L', 'RGB', 'RGBA', 'P', 'LA'])
 def test_file_modes(tmp_path, mode):
-    np.testing.assert_array_equal(parse(save(tmp_path / 'a.png', GREY, mode)), HOLE)
+    np.testing.assert_array_equal(parse(save_image(tmp_path / 'a.png', GREY, mode)), HOLE)
 
 
 @pytest.mark.parametrize('suffix', ['png', 'bmp', 'tif', 'webp', 'pgm', 'jpg'])
 def test_file_formats(tmp_path, suffix):
-    np.testing.assert_array_equal(parse(save(tmp_path / f'a.{suffix}', GREY)), HOLE)
+    np.testing.assert_array_equal(parse(save_image(tmp_path / f'a.{suffix}', GREY)), HOLE)
 
 
 def test_16_bit_file(tmp_path):
-    np.testing.assert_array_equal(parse(save(tmp_path / 'a.png', GREY.astype(np.uint16) * 257)), HOLE)
+    np.testing.assert_array_equal(parse(save_image(tmp_path / 'a.png', GREY.astype(np.uint16) * 257)), HOLE)
 
 
 def test_half_is_the_threshold(tmp_path):
     values = np.where(GREY > 0, 128, 127).astype(np.uint8)
-    np.testing.assert_array_equal(parse(save(tmp_path / 'a.png', values)), HOLE)
+    np.testing.assert_array_equal(parse(save_image(tmp_path / 'a.png', values)), HOLE)
 
 
-def test_path_objects_and_words_that_are_files_too(tmp_path, monkeypatch):
-    save(tmp_path / 'a.png', GREY)
+def test_path_objects_and_files_named_like_a_form(tmp_path, monkeypatch):
+    save_image(tmp_path / 'a.png', GREY)
     np.testing.assert_array_equal(parse(tmp_path / 'a.png'), HOLE)
     Image.fromarray(GREY).save(tmp_path / 'center', format='PNG')
     monkeypatch.chdir(tmp_path)
@@ -134,14 +134,14 @@ def test_path_objects_and_words_that_are_files_too(tmp_path, monkeypatch):
 @pytest.mark.parametrize('factor', [2, 5])
 def test_larger_and_smaller_files_are_resized(tmp_path, factor):
     big = np.kron(GREY, np.ones((factor, factor), np.uint8))
-    np.testing.assert_array_equal(parse(save(tmp_path / 'a.png', big)), HOLE)
-    enlarged = parse(save(tmp_path / 'b.png', GREY), (16 * factor, 24 * factor))
+    np.testing.assert_array_equal(parse(save_image(tmp_path / 'a.png', big)), HOLE)
+    enlarged = parse(save_image(tmp_path / 'b.png', GREY), (16 * factor, 24 * factor))
     assert abs(enlarged.mean() - HOLE.mean()) < 0.01
 
 
 def test_files_of_another_shape_are_cropped_at_the_centre(tmp_path):
     wide = np.pad(GREY, ((0, 0), (10, 10)), constant_values=255)
-    np.testing.assert_array_equal(parse(save(tmp_path / 'a.png', wide)), HOLE)
+    np.testing.assert_array_equal(parse(save_image(tmp_path / 'a.png', wide)), HOLE)
 
 
 def layer(colour_shown, alpha_shown, colour_elsewhere=(0, 0, 0), alpha_elsewhere=0):
@@ -156,19 +156,19 @@ def layer(colour_shown, alpha_shown, colour_elsewhere=(0, 0, 0), alpha_elsewhere
         layer((255, 255, 255), 255),  # white strokes
         layer((0, 0, 0), 255, (255, 255, 255)),  # black strokes
         layer((200, 0, 0), 255),  # red strokes
-        layer((0, 0, 0), 255),  # one colour everywhere: only alpha tells
+        layer((0, 0, 0), 255),  # one colour everywhere: alpha decides
         layer((255, 255, 255), 200, (0, 0, 0), 255),  # not quite opaque
     ],
 )
 def test_alpha(tmp_path, values):
-    np.testing.assert_array_equal(parse(save(tmp_path / 'a.png', values)), HOLE)
+    np.testing.assert_array_equal(parse(save_image(tmp_path / 'a.png', values)), HOLE)
 
 
 def test_transparent_white_is_known_beside_other_colours(tmp_path):
     values = layer((255, 255, 255), 255)
     values[0, 0] = (255, 255, 255, 0)
     values[15, 23] = (0, 0, 0, 255)
-    np.testing.assert_array_equal(parse(save(tmp_path / 'a.png', values)), HOLE)
+    np.testing.assert_array_equal(parse(save_image(tmp_path / 'a.png', values)), HOLE)
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def test_transparent_white_is_known_beside_other_colours(tmp_path):
 )
 def test_files_without_a_hole_or_without_anything_else_are_refused(tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
-        parse(save(tmp_path / 'a.png', values))
+        parse(save_image(tmp_path / 'a.png', values))
 
 
 def test_a_hole_that_vanishes_by_shrinking_is_refused(tmp_path):
     values = np.zeros((160, 240), np.uint8)
     values[80, 120] = 255
     with pytest.raises(ValueError, match='has no hole at 16 x 24 pixels'):
-        parse(save(tmp_path / 'a.png', values))
+        parse(save_image(tmp_path / 'a.png', values))
 
 
 def test_files_that_are_no_images_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Names of result folders."""
+"""Names of result folders: unique, valid in any file system, and no longer than needed."""
 
 import os
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mgan_jax.data import naming
 
 
-def names(*paths):
+def name_all(*paths):
     return naming.name_results([os.path.abspath(path) for path in paths])
 
 
@@ -37,10 +37,10 @@ def names(*paths):
         (['bad\udcff.png'], ['bad_']),
     ],
 )
-def test_names_are_different_and_safe(paths, expected):
-    result = names(*paths)
-    assert result == names(*paths)
-    assert len({naming._key(name) for name in result}) == len(paths)
+def test_names_are_unique_and_valid(paths, expected):
+    result = name_all(*paths)
+    assert result == name_all(*paths)
+    assert len({naming._comparison_key(name) for name in result}) == len(paths)
     for name in result:
         assert name
         assert not set(name) & set('/\\\0')
@@ -57,13 +57,13 @@ PARTS = st.text(st.sampled_from('aA.-é 1'), min_size=1, max_size=3).filter(lamb
 @given(
     st.lists(st.tuples(PARTS, PARTS, st.sampled_from(['.png', '.PNG', '.jpg'])), unique=True, min_size=1, max_size=8)
 )
-def test_names_are_different_whatever_the_files(parts):
-    result = names(*(f'/{folder}/{stem}{suffix}' for folder, stem, suffix in parts))
-    assert len({naming._key(name) for name in result}) == len(parts)
+def test_names_are_unique_for_any_files(parts):
+    result = name_all(*(f'/{folder}/{stem}{suffix}' for folder, stem, suffix in parts))
+    assert len({naming._comparison_key(name) for name in result}) == len(parts)
     assert all(name and '/' not in name and not name.startswith('.') for name in result)
 
 
-def test_urls_are_told_apart_by_their_folders():
+def test_folders_of_urls_make_names_unique():
     urls = ['gs://bucket/x/a.png', 'gs://bucket/y/a.png', 's3://other/a.png']
     assert naming.name_results(urls) == ['x-a', 'y-a', 'other-a']
     assert naming.name_results(['gs://bucket/a.png', 's3://bucket/a.png']) == ['gs_-bucket-a', 's3_-bucket-a']

@@ -1,4 +1,4 @@
-"""Label images and the names of their classes."""
+"""Reading of label images and of the names of their classes."""
 
 import numpy as np
 import pytest
@@ -20,25 +20,25 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_labels_are_read_by_the_images_names(folder):
-    found = segmentation.read_segmentation(folder, ['b', 'a'], (2, 4))
-    assert found.classes == ('sky', 'roof', 'an old tree')
-    np.testing.assert_array_equal(found.labels, [LABELS, LABELS])
+def test_labels_are_read_for_the_named_images(folder):
+    segmented = segmentation.read_segmentation(folder, ['b', 'a'], (2, 4))
+    assert segmented.classes == ('sky', 'roof', 'an old tree')
+    np.testing.assert_array_equal(segmented.labels, [LABELS, LABELS])
 
 
-def test_they_are_cropped_as_images_are_and_never_mixed(folder):
+def test_labels_are_cropped_like_images_and_resized_to_the_nearest_pixel(folder):
     np.testing.assert_array_equal(segmentation.read_segmentation(folder, ['a'], (2, 2)).labels[0], LABELS[:, 1:3])
     twice = segmentation.read_segmentation(folder, ['a'], (4, 8)).labels[0]
     np.testing.assert_array_equal(twice, LABELS.repeat(2, axis=0).repeat(2, axis=1))
 
 
-def test_the_demo_has_its_own(tmp_path):
+def test_segmentations_of_the_demo(tmp_path):
     scenes.write_scenes(tmp_path, seed=2, start=5, count=2)
-    found = segmentation.read_segmentation(tmp_path / 'parts', ['0005', '0006'], (64, 64))
-    assert found.classes == drawing.PARTS
+    segmented = segmentation.read_segmentation(tmp_path / 'parts', ['0005', '0006'], (64, 64))
+    assert segmented.classes == drawing.PARTS
     for number in (5, 6):
         scene = landscape.sample_latents(np.random.default_rng([2, number]))
-        np.testing.assert_array_equal(found.labels[number - 5], drawing.segment_scene(scene))
+        np.testing.assert_array_equal(segmented.labels[number - 5], drawing.segment_scene(scene))
         with Image.open(tmp_path / 'images' / f'000{number}.png') as image:
             np.testing.assert_array_equal(image, drawing.draw_scene(scene))
 
@@ -56,7 +56,7 @@ def test_the_demo_has_its_own(tmp_path):
         ('a.png', Image.new('RGB', (4, 2)), 'has the mode RGB; a grey image of 8 bits'),
     ],
 )
-def test_what_cannot_be_used_is_told(folder, file, content, words):
+def test_unusable_files_are_refused(folder, file, content, words):
     (folder / file).unlink()
     if isinstance(content, bytes):
         (folder / file).write_bytes(content)

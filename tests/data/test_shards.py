@@ -1,4 +1,4 @@
-"""Tar files as the standard library writes them, and hostile ones."""
+"""Tar files of the standard library, damaged ones and hostile ones."""
 
 import io
 import random
@@ -40,7 +40,7 @@ def special(name, kind, target=''):
 
 
 def field(data, start, value, position=0):
-    """`data` with another field in the header at `position`, and the sum that fits."""
+    """`data` with another field in the header at `position`, and the matching checksum."""
     header = bytearray(data[position : position + 512])
     header[start : start + len(value)] = value
     header[148:156] = b' ' * 8
@@ -76,11 +76,11 @@ def test_only_regular_files_have_content():
     entries = [special(name, kind, '/etc/passwd') for name, kind in names.items()]
     data = write([('a.png', b'1'), *entries, ('b.png', b'2')])
     assert contents(data) == {'a.png': b'1', 'b.png': b'2'}
-    lying = field(data, 124, b'%011o\0' % 10**6, position=1024)  # a link that claims to have content
+    lying = field(data, 124, b'%011o\0' % 10**6, position=1024)  # a link with a size
     assert contents(lying) == {'a.png': b'1', 'b.png': b'2'}
 
 
-def test_sparse_files_are_passed_over():
+def test_sparse_files_are_skipped():
     sparse = write([('a.png', b'1' * 600), ('b.png', b'2')], tarfile.GNU_FORMAT)
     assert contents(field(sparse, 156, b'S')) == {'b.png': b'2'}
     more = field(field(sparse, 156, b'S'), 482, b'\1')
@@ -90,12 +90,12 @@ def test_sparse_files_are_passed_over():
     assert contents(write([info, ('b.png', b'2')])) == {'b.png': b'2'}
 
 
-def test_names_are_labels_and_no_more():
+def test_names_are_labels_only():
     entries = {'/etc/passwd.png': b'1', '../../up.png': b'2', 'a\\b.png': b'3'}
     assert contents(write(entries.items())) == entries
 
 
-def test_other_extensions_are_passed_over():
+def test_global_headers_are_skipped():
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode='w', pax_headers={'comment': 'for all', 'path': 'wrong.png'}) as tar:
         info = tarfile.TarInfo('a.png')
@@ -112,7 +112,7 @@ def test_large_sizes():
     assert contents(write([info])[:1536] + b'12' + b'\0' * 510) == {'a.png': b'12'}
 
 
-def test_signed_sums_of_old_writers():
+def test_signed_checksums_of_old_programs():
     data = write([('ä' * 10 + '.png', b'1')], tarfile.GNU_FORMAT)
     blank = data[:148] + b' ' * 8 + data[156:512]
     signed = sum(byte - 256 * (byte > 127) for byte in blank)
@@ -120,7 +120,7 @@ def test_signed_sums_of_old_writers():
 
 
 @pytest.mark.parametrize('data', [b'', b'\0' * 1024, b'\0' * 512 + b'rubbish after the end' * 100])
-def test_nothing_in_it(data):
+def test_empty_archives(data):
     assert members(data) == []
 
 
@@ -176,8 +176,8 @@ def test_hostile_extended_headers(records, words):
         members(header + write([('a.png', b'1')], tarfile.USTAR_FORMAT))
 
 
-def test_any_damage_is_told_or_harmless():
-    """Whatever is in the headers, what is yielded lies inside the file, and it ends."""
+def test_random_damage_is_reported_or_harmless():
+    """With random bytes in headers, each member lies inside the file and the iteration ends."""
     rng = random.Random(0)
     for _ in range(400):
         data = bytearray(WHOLE)

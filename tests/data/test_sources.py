@@ -1,4 +1,4 @@
-"""Finding image files, and naming their results."""
+"""Finding images in files, folders, globs, lists, tar files and URLs, and reading their content."""
 
 import io
 import os
@@ -11,12 +11,12 @@ import pytest
 
 from mgan_jax.data import decoding, images, sources
 from mgan_jax.storage import remote
-from tests.image_files import colours, same, save
+from tests.image_files import assert_pixels, random_pixels, save_image
 
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """Files are empty: finding looks at names only."""
+    """A folder of empty files, since finding only looks at names."""
     names = ['b.PNG', 'a.jpg', 'note.md', '.hidden.png', 'x/1.png', 'x/y/1.png', 'x/y/deep.webp', 'empty/note.txt']
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -25,57 +25,58 @@ def tree(tmp_path, monkeypatch):
     return tmp_path
 
 
-def found(spec, bundled=None):
+def find(spec, bundled=None):
+    """Returns (path, name) of each image."""
     return [(source.path, source.name) for source in sources.find_images(spec, bundled)]
 
 
 def test_find_a_file(tree):
-    assert found('a.jpg') == found(['a.jpg']) == found(Path('a.jpg')) == [('a.jpg', 'a')]
-    assert found('note.md') == [('note.md', 'note')]  # reading decides
+    assert find('a.jpg') == find(['a.jpg']) == find(Path('a.jpg')) == [('a.jpg', 'a')]
+    assert find('note.md') == [('note.md', 'note')]  # it is refused on reading
 
 
 def test_find_a_folder_sorted_without_hidden_files(tree):
-    assert found('.') == [('a.jpg', 'a'), ('b.PNG', 'b')]
-    assert found(str(tree)) == [(f'{tree}/a.jpg', 'a'), (f'{tree}/b.PNG', 'b')]
+    assert find('.') == [('a.jpg', 'a'), ('b.PNG', 'b')]
+    assert find(str(tree)) == [(f'{tree}/a.jpg', 'a'), (f'{tree}/b.PNG', 'b')]
 
 
 def test_find_a_glob(tree):
-    assert found('x/*') == [('x/1.png', '1')]
-    assert [path for path, _ in found('**')] == ['a.jpg', 'b.PNG', 'x/1.png', 'x/y/1.png', 'x/y/deep.webp']
-    assert [path for path, _ in found('**/1.png')] == ['x/1.png', 'x/y/1.png']
+    assert find('x/*') == [('x/1.png', '1')]
+    assert [path for path, _ in find('**')] == ['a.jpg', 'b.PNG', 'x/1.png', 'x/y/1.png', 'x/y/deep.webp']
+    assert [path for path, _ in find('**/1.png')] == ['x/1.png', 'x/y/1.png']
 
 
 def test_find_keeps_the_given_order_and_drops_repetitions(tree):
     expected = [('x/y/deep.webp', 'deep'), ('a.jpg', 'a'), ('b.PNG', 'b')]
-    assert found('x/y/deep.webp, ., a.jpg') == expected
-    assert found(('x/y/deep.webp', '.', str(tree / 'a.jpg'))) == expected
+    assert find('x/y/deep.webp, ., a.jpg') == expected
+    assert find(('x/y/deep.webp', '.', str(tree / 'a.jpg'))) == expected
 
 
 def test_find_drops_links_to_the_same_file(tree):
     (tree / 'link.png').symlink_to(tree / 'b.PNG')
-    assert found('b.PNG,link.png') == [('b.PNG', 'b')]
+    assert find('b.PNG,link.png') == [('b.PNG', 'b')]
 
 
-def test_what_exists_is_not_split_and_no_glob(tree):
+def test_an_existing_path_is_neither_split_nor_a_glob(tree):
     for name in ['c,d.png', 'e[1].png', 'f,g/h.png']:
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).touch()
-    assert found('c,d.png') == [('c,d.png', 'c,d')]
-    assert found('e[1].png') == [('e[1].png', 'e[1]')]
-    assert found('f,g') == found('f,g/*.png') == [('f,g/h.png', 'h')]
-    assert found(['c,d.png', 'a.jpg']) == [('c,d.png', 'c,d'), ('a.jpg', 'a')]
+    assert find('c,d.png') == [('c,d.png', 'c,d')]
+    assert find('e[1].png') == [('e[1].png', 'e[1]')]
+    assert find('f,g') == find('f,g/*.png') == [('f,g/h.png', 'h')]
+    assert find(['c,d.png', 'a.jpg']) == [('c,d.png', 'c,d'), ('a.jpg', 'a')]
 
 
 def test_the_home_folder_is_expanded(tree, monkeypatch):
     monkeypatch.setenv('HOME', str(tree))
-    assert found('~/x') == [(f'{tree}/x/1.png', '1')]
+    assert find('~/x') == [(f'{tree}/x/1.png', '1')]
 
 
 @pytest.mark.parametrize('spec', ['', ' , ', [], [''], None, 'bundled', ['bundled']])
-def test_nothing_stands_for_the_bundled_images(tree, spec):
-    assert found(spec, bundled=tree / 'x') == [(f'{tree}/x/1.png', '1')]
+def test_an_empty_spec_names_the_bundled_images(tree, spec):
+    assert find(spec, bundled=tree / 'x') == [(f'{tree}/x/1.png', '1')]
     with pytest.raises(ValueError, match='no images are named and none are bundled'):
-        found(spec)
+        find(spec)
 
 
 @pytest.mark.parametrize(
@@ -88,19 +89,19 @@ def test_nothing_stands_for_the_bundled_images(tree, spec):
         ('*.md', r'the glob \*.md matches no image'),
     ],
 )
-def test_find_says_what_is_missing(tree, spec, message):
+def test_missing_images_are_refused(tree, spec, message):
     with pytest.raises(ValueError, match=message):
-        found(spec)
+        find(spec)
 
 
 def test_non_ascii_paths(tmp_path):
     folder = tmp_path / 'Fotos für 東京'
     folder.mkdir()
-    values = colours()
-    save(folder / 'Äpfel 1.png', values)
+    values = random_pixels()
+    save_image(folder / 'Äpfel 1.png', values)
     (source,) = sources.find_images(str(folder))
     assert source.name == 'Äpfel 1'
-    same(images.read_image(source.path).pixels, values)
+    assert_pixels(images.read_image(source.path).pixels, values)
 
 
 # Lists
@@ -123,28 +124,28 @@ def test_a_list_names_files_from_its_folder(tree):
         'memory://b/c.png',
     ]
     expected = ['x/1.png', 'x/y/1.png', f'{tree}/b.PNG', 'x/../a.jpg', 'memory://b/c.png']
-    assert [path for path, _ in found(write_list(tree / 'x' / 'list.txt', *lines))] == [
+    assert [path for path, _ in find(write_list(tree / 'x' / 'list.txt', *lines))] == [
         str(tree / path) if '://' not in path else path for path in expected
     ]
-    assert [path for path, _ in found('x/list.txt')] == expected
-    assert found('x/list.txt,a.jpg') == found('x/list.txt')
+    assert [path for path, _ in find('x/list.txt')] == expected
+    assert find('x/list.txt,a.jpg') == find('x/list.txt')
     (tree / 'x' / 'list.txt').rename(tree / 'x' / 'list.LST')
-    assert [path for path, _ in found('x/list.LST')] == expected
+    assert [path for path, _ in find('x/list.LST')] == expected
 
 
-def test_a_list_with_a_mark_and_odd_bytes(tree):
-    odd = b'x/\xff.png'
-    (tree / os.fsdecode(odd)).touch()
-    assert found(write_list(tree / 'list.txt', b'\xef\xbb\xbfa.jpg', odd)) == [
+def test_a_list_with_a_byte_order_mark_and_invalid_utf8(tree):
+    invalid = b'x/\xff.png'
+    (tree / os.fsdecode(invalid)).touch()
+    assert find(write_list(tree / 'list.txt', b'\xef\xbb\xbfa.jpg', invalid)) == [
         (f'{tree}/a.jpg', 'a'),
-        (f'{tree}/{os.fsdecode(odd)}', '_'),
+        (f'{tree}/{os.fsdecode(invalid)}', '_'),
     ]
 
 
-def test_links_in_a_list_are_files_of_theirs(tree):
+def test_links_in_a_list_are_named_as_links(tree):
     (tree / 'link.png').symlink_to(tree / 'b.PNG')
     (tree / 'folder').symlink_to(tree / 'x')
-    assert found(write_list(tree / 'list.txt', 'link.png', 'b.PNG', 'folder/1.png', 'x/1.png')) == [
+    assert find(write_list(tree / 'list.txt', 'link.png', 'b.PNG', 'folder/1.png', 'x/1.png')) == [
         (f'{tree}/link.png', 'link'),
         (f'{tree}/folder/1.png', '1'),
     ]
@@ -162,16 +163,16 @@ def test_links_in_a_list_are_files_of_theirs(tree):
         ('*.png', r'\*.png: No such file'),
     ],
 )
-def test_a_line_of_no_use_is_told_with_its_number(tree, line, words):
+def test_an_unusable_line_is_refused_with_its_number(tree, line, words):
     path = write_list(tree / 'list.txt', 'a.jpg', '# comment', line, 'b.PNG')
     with pytest.raises(ValueError, match=f'line 3 of {path} names no image: .*{words}') as caught:
-        found(path)
+        find(path)
     assert '\n' not in str(caught.value)
 
 
-def test_a_list_of_nothing(tree):
+def test_an_empty_list(tree):
     with pytest.raises(ValueError, match='list.txt names no image: write a path or URL on each line'):
-        found(write_list(tree / 'list.txt', '# nothing', ''))
+        find(write_list(tree / 'list.txt', '# nothing', ''))
 
 
 # Tar files
@@ -195,9 +196,9 @@ def test_members_of_a_tar_file_in_its_order(tree):
     assert [sources.read_source(source) for source in (first, second)] == [b'bb', b'a']
 
 
-def test_a_member_of_many_bytes_is_not_read(tree, monkeypatch):
+def test_a_member_above_the_limit_is_not_read(tree, monkeypatch):
     (source,) = sources.find_images(write_tar(tree / 'a.tar', [('a.png', b'1' * 20)]))
-    monkeypatch.setattr(decoding, 'LARGEST', 10)
+    monkeypatch.setattr(decoding, 'MAX_FILE_BYTES', 10)
     with pytest.raises(ValueError, match='a.tar/a.png has 20 bytes, 10 is the limit: leave it out'):
         sources.read_source(source)
 
@@ -211,19 +212,19 @@ def test_of_members_with_the_same_name_the_last_counts(tree):
 def test_a_folder_of_tar_files_and_images(tree):
     for number in (2, 1):
         write_tar(tree / 'x' / f'{number}.tar', [('train/0.png', b'0'), ('train/2.png', str(number).encode())])
-    found = sources.find_images('x')
-    assert [source.title for source in found] == [
+    found_sources = sources.find_images('x')
+    assert [source.title for source in found_sources] == [
         'x/1.png',
         *(f'x/{shard}.tar/train/{image}.png' for shard in (1, 2) for image in (0, 2)),
     ]
-    assert [source.name for source in found] == [
+    assert [source.name for source in found_sources] == [
         '1',
         '1.tar-train-0',
         '1.tar-train-2',
         '2.tar-train-0',
         '2.tar-train-2',
     ]
-    assert sources.find_images('x/?.tar') == found[1:]
+    assert sources.find_images('x/?.tar') == found_sources[1:]
     assert sources.find_images(write_list(tree / 'x' / 'l.txt', '2.tar')) == sources.find_images(
         str(tree / 'x' / '2.tar')
     )
@@ -244,7 +245,7 @@ def test_unusable_tar_files(tree):
         assert '\n' not in str(caught.value)
 
 
-def test_a_tar_file_that_has_changed_since(tree):
+def test_a_tar_file_that_changed_after_indexing(tree):
     path = write_tar(tree / 'a.tar', [('a.png', b'1' * 600), ('b.png', b'2' * 600)])
     source = sources.find_images(path)[1]
     Path(path).write_bytes(Path(path).read_bytes()[:1700])
@@ -255,10 +256,10 @@ def test_a_tar_file_that_has_changed_since(tree):
         sources.read_source(source)
 
 
-# Loading
+# Reading
 
 
-def test_load_a_file(tree):
+def test_read_a_file(tree):
     (tree / 'a.jpg').write_bytes(b'content')
     assert sources.read_source(sources.find_images('a.jpg')[0]) == b'content'
     with pytest.raises(ValueError, match='none.png cannot be opened .No such file'):
@@ -281,9 +282,9 @@ def bucket(tree):
 
 
 def test_urls_of_files_folders_and_globs(bucket):
-    assert found(f'{bucket}/a.jpg') == [(f'{bucket}/a.jpg', 'a')]
-    assert found(bucket) == found(f'{bucket}/*') == [(f'{bucket}/a.jpg', 'a'), (f'{bucket}/b.PNG', 'b')]
-    assert found(f'{bucket}/x/*.png,{bucket}/a.jpg') == [(f'{bucket}/x/1.png', '1'), (f'{bucket}/a.jpg', 'a')]
+    assert find(f'{bucket}/a.jpg') == [(f'{bucket}/a.jpg', 'a')]
+    assert find(bucket) == find(f'{bucket}/*') == [(f'{bucket}/a.jpg', 'a'), (f'{bucket}/b.PNG', 'b')]
+    assert find(f'{bucket}/x/*.png,{bucket}/a.jpg') == [(f'{bucket}/x/1.png', '1'), (f'{bucket}/a.jpg', 'a')]
     assert [sources.read_source(source) for source in sources.find_images(bucket)] == [b'a.jpg', b'b.PNG']
 
 
@@ -296,7 +297,7 @@ def test_urls_of_tar_files_and_lists(bucket):
     assert [sources.read_source(source) for source in listed] == [b'a.jpg', b'x/1.png', b'zero', b'one']
 
 
-def test_urls_of_nothing(bucket):
+def test_urls_without_images(bucket):
     for url, words in [
         (f'{bucket}/none', 'there is no such file or folder'),
         (f'{bucket}/none.txt', 'there is no such file or folder'),
@@ -304,7 +305,7 @@ def test_urls_of_nothing(bucket):
         ('nope://a', 'a scheme that nothing here knows'),
     ]:
         with pytest.raises(ValueError, match=words) as caught:
-            found(url)
+            find(url)
         assert url in str(caught.value)
 
 
@@ -314,9 +315,9 @@ def test_a_long_list_takes_little_memory(tree):
     tracemalloc.start()
     try:
         images_found = sources.find_images(path)
-        kept, most = tracemalloc.get_traced_memory()
+        size, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert len({source.name for source in images_found}) == 20_000
-    assert kept < 20_000 * 350
-    assert most < 20_000 * 600
+    assert size < 20_000 * 350
+    assert peak < 20_000 * 600

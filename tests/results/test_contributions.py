@@ -1,4 +1,4 @@
-"""What each code alone gives, and the map of importances."""
+"""Pictures of each code alone and of the channel importances."""
 
 import io
 
@@ -17,8 +17,8 @@ N, LAYER = 3, 2
 
 
 @pytest.fixture(scope='module')
-def own():
-    """(generator, params, codes of two images with importances of their own)."""
+def toy_codes():
+    """Returns (generator, params, codes of two images with random importances)."""
     generator, params = toy.generator()
     codes = composition.init(jax.random.key(0), generator, params, batch=2, num_codes=N, layer=LAYER)
     rng = np.random.default_rng(0)
@@ -26,27 +26,27 @@ def own():
     return generator, params, codes._replace(alpha=alpha)
 
 
-def test_each_alone_is_the_image_without_the_others(own):
-    generator, params, codes = own
-    found = contributions.render_codes_alone(generator, params, codes, layer=LAYER)
-    assert found.shape == (2, N, 16, 16, 3)
+def test_a_code_alone_is_the_image_with_other_importances_zero(toy_codes):
+    generator, params, codes = toy_codes
+    rendered = contributions.render_codes_alone(generator, params, codes, layer=LAYER)
+    assert rendered.shape == (2, N, 16, 16, 3)
     for n in range(N):
         only = jax.tree.map(lambda a, n=n: a * (jnp.arange(N) == n)[None, :, None], codes.alpha)
         expected = composition.compose(generator, params, codes._replace(alpha=only), layer=LAYER)
-        np.testing.assert_allclose(found[:, n], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(rendered[:, n], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_they_are_shrunk_with_their_aspect(own):
-    generator, params, codes = own
-    whole = contributions.render_codes_alone(generator, params, codes, layer=LAYER)
+def test_pictures_are_shrunk_with_their_aspect_ratio(toy_codes):
+    generator, params, codes = toy_codes
+    full = contributions.render_codes_alone(generator, params, codes, layer=LAYER)
     small = contributions.render_codes_alone(generator, params, codes, layer=LAYER, side=8)
     assert small.shape == (2, N, 8, 8, 3)
-    # antialiased: a triangle of twice the width; far from the border the means agree
-    np.testing.assert_allclose(small.mean((2, 3)), whole.mean((2, 3)), atol=0.05)
+    # the antialiasing filter preserves the mean, but for the border
+    np.testing.assert_allclose(small.mean((2, 3)), full.mean((2, 3)), atol=0.05)
 
 
-def test_the_files_of_an_image(own):
-    generator, params, codes = own
+def test_the_files_of_an_image(toy_codes):
+    generator, params, codes = toy_codes
     explain = contributions.make_explainer(generator, params, LAYER, 'z')
     files = explain(jax.tree.map(lambda leaf: np.asarray(leaf[1]), codes))
     assert files.keys() == {'codes.png', 'alpha.png'}
@@ -61,7 +61,7 @@ def test_the_files_of_an_image(own):
 
 def test_colours_of_importances():
     alpha = np.array([[1.0, 0.0, -1.0], [0.5, -2.0, np.nan]], np.float32)
-    with Image.open(io.BytesIO(contributions.importance_png(alpha))) as picture:
+    with Image.open(io.BytesIO(contributions.draw_importances(alpha))) as picture:
         values = np.asarray(picture).astype(int)
     assert values.shape == (2 * contributions.ROW, 3, 3)
     np.testing.assert_array_equal(values[0, 1], [255, 255, 255])
@@ -72,15 +72,15 @@ def test_colours_of_importances():
     np.testing.assert_array_equal(values[: contributions.ROW], np.repeat(values[:1], contributions.ROW, axis=0))
 
 
-def test_of_several_maps_that_of_most_channels_and_all_zeros_are_white():
+def test_the_feature_map_with_most_channels_is_drawn_and_zeros_are_white():
     alpha = {'rgb': np.ones((2, 3), np.float32), 'features': np.zeros((2, 5), np.float32)}
-    with Image.open(io.BytesIO(contributions.importance_png(alpha))) as picture:
+    with Image.open(io.BytesIO(contributions.draw_importances(alpha))) as picture:
         assert picture.size == (5, 2 * contributions.ROW)
         assert (np.asarray(picture) == 255).all()
 
 
-def test_grey_pictures_and_what_is_not_finite():
+def test_grey_pictures_and_pixels_that_are_not_finite():
     pictures = np.stack([np.full((4, 4, 1), 1.0), np.full((4, 4, 1), np.nan)]).astype(np.float32)
-    with Image.open(io.BytesIO(contributions.codes_png(pictures))) as picture:
+    with Image.open(io.BytesIO(contributions.draw_codes(pictures))) as picture:
         assert (picture.mode, picture.size) == ('L', (8, 4))
         assert np.asarray(picture)[0].tolist() == [255] * 4 + [128] * 4

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from mgan_jax import invert, models
-from mgan_jax.data import observations, sources
+from mgan_jax.data import sources
 from mgan_jax.engine import programs, slots
 from mgan_jax.run import dry_run, jobs
 from mgan_jax.settings import presets
+from tests.run.test_jobs import Hungry
 from tests.small_runs import FILES, SIDE, arguments, contents, latents
-from tests.test_restoration import Hungry
 
 pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
 PLAN = dry_run.RunEstimate(
@@ -61,7 +61,7 @@ def test_times_are_those_of_a_clock(job, tmp_path):
 
 def test_what_a_step_takes_is_what_the_compiler_plans(job, measured):
     """For each of two devices, which have a slot each."""
-    start = dry_run._start(job)
+    start = dry_run._black_images(job)
     state, target = job.program.begin(start, *job.program.shared)
     told = job.program.step.update.lower(state, target, *job.program.shared).compile().memory_analysis()
     arguments = sum(leaf.nbytes for leaf in jax.tree.leaves((state, target))) // measured.devices
@@ -70,9 +70,9 @@ def test_what_a_step_takes_is_what_the_compiler_plans(job, measured):
 
 
 def test_steps_that_accelerators_do_in_one_program(job):
-    state, target = job.program.begin(dry_run._start(job), *job.program.shared)
-    compiled = dry_run._compiled(job.program.step, (state, target, *job.program.shared), 4)
-    state, seconds = dry_run._timed_steps(compiled, state, (target, *job.program.shared), 4, lambda: 0.0)
+    state, target = job.program.begin(dry_run._black_images(job), *job.program.shared)
+    compiled = dry_run._compile_steps(job.program.step, (state, target, *job.program.shared), 4)
+    state, seconds = dry_run._time_steps(compiled, state, (target, *job.program.shared), 4, lambda: 0.0)
     assert np.array_equal(state.step, [16, 16])  # once to warm up, three times measured
     assert seconds == 0
 
@@ -80,15 +80,15 @@ def test_steps_that_accelerators_do_in_one_program(job):
 @pytest.mark.parametrize('config', ['colorize.py', 'inpaint.py', 'denoise.py'])
 def test_observations_have_the_shapes_of_real_ones(folder, config):
     job = job_of(folder, config)
-    case = observations.observe_image(job.sources[0], sources.read_source(job.sources[0]), job.generator, job.settings)
-    start = programs.ProgramInput(np.array([case.number], np.uint32), case.observation)
+    observed = job.observe(job.sources[0], sources.read_source(job.sources[0]))
+    start = programs.ProgramInput(np.array([observed.checksum], np.uint32), observed.observation)
     expected = jax.tree.map(lambda leaf: (2, *leaf.shape[1:], str(leaf.dtype)), start)
-    assert jax.tree.map(lambda leaf: (*leaf.shape, str(leaf.dtype)), dry_run._start(job)) == expected
+    assert jax.tree.map(lambda leaf: (*leaf.shape, str(leaf.dtype)), dry_run._black_images(job)) == expected
 
 
 def test_images_whose_targets_are_not_known_have_fewer_pictures(folder):
     job = job_of(folder, factor=2, low_res=True)
-    assert dry_run._picture_bytes(job, dry_run._start(job)) == 2 * SIDE**2 * 3 + (SIDE // 2) ** 2 * 3
+    assert dry_run._picture_bytes(job, dry_run._black_images(job)) == 2 * SIDE**2 * 3 + (SIDE // 2) ** 2 * 3
 
 
 def test_a_dry_run_prints_and_writes_nothing(folder, tmp_path, capsys):
@@ -129,7 +129,7 @@ def test_memory_that_does_not_suffice(folder, tmp_path):
         'perceptual': 0.0,
         'batch_size': 4,
     }
-    settings = presets.preset_settings('reconstruct', 'fast') | own
+    settings = presets.make_settings('reconstruct', **own)
     job = jobs.prepare_job(settings, (Hungry(generator, 1), params))
     with pytest.raises(
         ValueError, match='the memory does not suffice for 4 images at once; a run would go on with half'

@@ -1,4 +1,4 @@
-"""Logs line by line, event files read back byte by byte, and disks that fail."""
+"""Log lines, event files read back byte by byte, and disks that fail."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.small_runs import ROOT
 
 
 def clock_of(*seconds):
-    """A clock that stands at each of `seconds` until it is moved on: clock.now += 1."""
+    """A clock that returns `clock.now`, at first `seconds`."""
 
     def clock():
         return clock.now
@@ -28,7 +28,7 @@ def clock_of(*seconds):
 
 
 def plots(folder):
-    """(step, {name: number}) of all event files, in the order of their names; checks the sums of every record."""
+    """(step, {name: number}) of all event files, in the order of their names. Checks the checksums of all records."""
     found = []
     for path in sorted(folder.glob('events.out.tfevents.*')):
         data = path.read_bytes()
@@ -53,7 +53,7 @@ def masked(data):
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def test_a_line_stands_in_the_log_as_soon_as_it_is_told(tmp_path):
+def test_a_line_is_in_the_file_when_the_call_returns(tmp_path):
     log = events.open_log(tmp_path / 'new' / 'folder', clock=clock_of())
     log.tell('started', images=3, out='results')
     text = (tmp_path / 'new' / 'folder' / 'log.jsonl').read_text()
@@ -65,7 +65,7 @@ def test_a_line_stands_in_the_log_as_soon_as_it_is_told(tmp_path):
     ]
 
 
-def test_a_later_run_goes_on_behind_a_broken_line(tmp_path):
+def test_a_later_run_removes_an_incomplete_line(tmp_path):
     path = tmp_path / 'log.jsonl'
     whole = b'{"event": "a"}\n' * 1000
     for broken in (b'', b'{"event": "b', b'x' * 10_000):
@@ -80,12 +80,12 @@ def test_a_later_run_goes_on_behind_a_broken_line(tmp_path):
     assert len(events.read_events(path)) == 1
 
 
-def test_reading_skips_what_is_broken(tmp_path):
+def test_damaged_lines_are_skipped(tmp_path):
     (tmp_path / 'log').write_bytes(b'{"event": "a"}\n{"ev\n\xff\n{"event": "b"}\n{"event"')
     assert events.read_events(tmp_path / 'log') == [{'event': 'a'}, {'event': 'b'}]
 
 
-def test_anything_can_be_told(tmp_path):
+def test_any_value_can_be_written(tmp_path):
     log = events.open_log(tmp_path)
     log.tell('odd', a=np.float32(0.5), b=float('nan'), c=jnp.arange(2), d=tmp_path, e={1: [None, True, {2}]}, f='ö\n')
     (line,) = (tmp_path / 'log.jsonl').read_text().splitlines()
@@ -95,7 +95,7 @@ def test_anything_can_be_told(tmp_path):
     }  # fmt: skip
 
 
-def test_figures_are_written_once_in_an_interval(tmp_path):
+def test_figures_are_written_once_per_interval(tmp_path):
     clock = clock_of(100.0)
     asked = []
 
@@ -141,7 +141,7 @@ def test_many_threads(tmp_path):
     assert len(events.read_events(tmp_path / 'log.jsonl')) == 400
 
 
-def test_a_folder_that_cannot_be_written_is_told_once(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_reported_once(tmp_path, capsys):
     (tmp_path / 'file').write_text('')
     log = events.open_log(tmp_path / 'file', interval=0)
     for step in range(3):
@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_written_is_told_once(tmp_path, capsys):
         log.figures(step, {'loss': 1.0})
     assert not capsys.readouterr().err.count('\n') > 1
     (tmp_path / 'file').unlink()
-    log.tell('later')  # what can be written again is written
+    log.tell('later')  # the folder can be written now
     log.figures(4, {'loss': 1.0})
     assert [event['event'] for event in events.read_events(tmp_path / 'file' / 'log.jsonl')] == ['later', 'figures']
     assert plots(tmp_path / 'file') == [(4, {'loss': 1.0})]
@@ -158,10 +158,10 @@ def test_a_folder_that_cannot_be_written_is_told_once(tmp_path, capsys):
 
 FULL_DISK = """
 import resource, signal, sys
-from mgan_jax import journal
+from mgan_jax.run import events
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-log = journal.keep(sys.argv[1], interval=0)
+log = events.open_log(sys.argv[1], interval=0)
 for step in range(200):
     log.tell('event', text='x' * 30)
     log.figures(step, {'loss': step})
@@ -179,7 +179,7 @@ def python(program, *arguments, **environment):
     )  # fmt: skip
 
 
-def test_a_full_disk_ends_nothing_and_leaves_whole_lines(tmp_path):
+def test_a_full_disk_does_not_end_the_run_and_leaves_complete_lines(tmp_path):
     process = python(FULL_DISK, tmp_path)
     assert (process.returncode, process.stdout) == (0, 'ended\n')
     assert process.stderr == f'the journal in {tmp_path} cannot be written: File too large; the run goes on.\n'
@@ -191,12 +191,12 @@ def test_a_full_disk_ends_nothing_and_leaves_whole_lines(tmp_path):
 
 
 def test_neither_tensorflow_nor_pytorch_is_loaded(tmp_path):
-    """Even where they are installed."""
+    """Also if they are installed."""
     for name in ('torch', 'tensorflow', 'tensorboard'):
         (tmp_path / f'{name}.py').write_text('raise SystemExit("it was loaded")')
     program = (
-        'import sys\nfrom mgan_jax import journal\n'
-        'log = journal.keep(sys.argv[1])\n'
+        'import sys\nfrom mgan_jax.run import events\n'
+        'log = events.open_log(sys.argv[1])\n'
         'log.figures(1, {"loss": 0.5})\n'
         'assert "tensorboardX" in sys.modules\nprint([n for n in ("torch", "tensorflow") if n in sys.modules])'
     )

@@ -39,8 +39,14 @@ def told(folder):
 
 
 def settings_of(folder, task='reconstruct', **fields):
-    base = presets.preset_settings(task, 'demo') | BASE | {'contributions': False, 'images': str(folder / 'photos')}
-    return base | {'generator': str(folder / 'generator'), 'out': 'unused'} | fields
+    base = BASE | {'contributions': False, 'images': str(folder / 'photos')}
+    return presets.make_settings(
+        task, 'demo', **base | {'generator': str(folder / 'generator'), 'out': 'unused'} | fields
+    )
+
+
+def find(settings, generator, params):
+    return initial_codes.find_initial_codes(settings.prior, generator, params, generator_name='its name', out='unused')
 
 
 def inverted(folder, task='reconstruct', **fields):
@@ -61,7 +67,7 @@ def test_one_step_of_one_code_is_the_encoder_alone(folder, told, task):
     fields = {'num_codes': 1, 'layer': 6, 'steps': 1, 'init_from': str(folder / 'encoder')}
     found = inverted(folder, task, **fields)
     network, own = told
-    seen = np.concatenate([case.naive for case in found.cases])
+    seen = np.concatenate([case.input_image for case in found.cases])
     generator, params = models.load(folder / 'generator')
     code = network(own, seen)
     np.testing.assert_allclose(found.codes.latents[:, 0], code, rtol=1e-4, atol=1e-5)
@@ -71,7 +77,7 @@ def test_one_step_of_one_code_is_the_encoder_alone(folder, told, task):
 def test_codes_are_spread_around_the_one(folder, told):
     found = inverted(folder, steps=1, init_from=str(folder / 'encoder'), init_spread=0.1)
     first, second = np.split(found.codes.latents, 2, axis=1)
-    code = told[0](told[1], np.concatenate([case.naive for case in found.cases]))
+    code = told[0](told[1], np.concatenate([case.input_image for case in found.cases]))
     np.testing.assert_allclose(first[:, 0], code, rtol=1e-4, atol=1e-5)
     assert 0.03 < (second - first).std() < 0.2 and np.abs(np.diff((second - first)[:, 0], axis=0)).max() > 0.01
 
@@ -79,7 +85,7 @@ def test_codes_are_spread_around_the_one(folder, told):
 def test_half_precision_is_of_the_same_generator(folder, told):
     generator, params = models.load(folder / 'generator')
     settings = settings_of(folder, init_from=str(folder / 'encoder'), dtype='bfloat16')
-    assert initial_codes.find_initial_codes(settings, generator, models.cast(params, 'bfloat16')).weights is not None
+    assert find(settings, generator, models.cast(params, 'bfloat16')).weights is not None
 
 
 def test_the_styles_of_an_image(tmp_path, folder):
@@ -91,7 +97,7 @@ def test_the_styles_of_an_image(tmp_path, folder):
     models.save(tmp_path / 'generator', 'stylegan2', sizes, params)
     names = {'generator': str(tmp_path / 'generator'), 'init_from': str(tmp_path / 'encoder')}
     found = inverted(folder, space='w+', num_codes=1, steps=1, **names)
-    w = told(own, np.concatenate([case.naive for case in found.cases]))
+    w = told(own, np.concatenate([case.input_image for case in found.cases]))
     wanted = np.clip(network.generate(params, w, space='w'), -1, 1)
     np.testing.assert_allclose(found.inversion, wanted, rtol=1e-3, atol=1e-3)
     assert found.codes.latents.shape == (3, 1, 3, 5)
@@ -193,9 +199,9 @@ def test_codes_of_another_shape_are_refused(folder, earlier):
 def test_without_it_codes_are_random(folder):
     generator, params = models.load(folder / 'generator')
     found = inverted(folder, steps=1)
-    assert initial_codes.find_initial_codes(settings_of(folder), generator, params) is initial_codes.RANDOM
+    assert find(settings_of(folder), generator, params) is initial_codes.RANDOM
     for case, codes in zip(found.cases, found.codes.latents, strict=True):
-        key = jax.random.fold_in(jax.random.key(0), case.number)[None]
+        key = jax.random.fold_in(jax.random.key(0), case.checksum)[None]
         drawn = composition.init(key, generator, params, batch=1, num_codes=2, layer=3)
         np.testing.assert_array_equal(drawn.latents[0], codes)
 
@@ -227,7 +233,7 @@ def test_refused(folder, earlier, capsys, fields, message):
 @pytest.mark.parametrize('changes', [{'space': 'w'}, {'label': 1}])
 def test_codes_of_another_space_are_refused(folder, tmp_path, capsys, changes):
     save_encoder(tmp_path / 'encoder', models.load(folder / 'generator')[1], **changes)
-    assert 'tells codes of the space' in refused(capsys, run(folder, tmp_path / 'out', init_from=tmp_path / 'encoder'))
+    assert 'predicts codes of the space' in refused(capsys, run(folder, tmp_path / 'out', init_from=tmp_path / 'encoder'))
 
 
 def test_a_folder_that_no_run_has_written_is_refused(folder, tmp_path, capsys):

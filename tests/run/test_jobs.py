@@ -20,7 +20,7 @@ from mgan_jax.metrics import colour, niqe
 from mgan_jax.models import stylegan2
 from mgan_jax.results import contributions
 from mgan_jax.run import jobs, pipeline
-from mgan_jax.settings import presets
+from mgan_jax.settings import fields, presets
 from tests import toy
 from tests.small_runs import (
     FILES,
@@ -44,13 +44,15 @@ pytestmark = pytest.mark.usefixtures('in_the_repository', 'quick_compilation')
 def base(folder):
     """A reconstruction of the five photos, two at a time, and the program that it compiled."""
     out = folder / 'base'
-    jobs = []
+    prepared = []
     prepare = jobs.prepare_job
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jobs, 'prepare_job', lambda *given, **share: jobs.append(prepare(*given, **share)) or jobs[-1])
+        patch.setattr(
+            jobs, 'prepare_job', lambda *given, **share: prepared.append(prepare(*given, **share)) or prepared[-1]
+        )
         with optimization(True):
             assert invert.main(arguments(folder, 'invert.py', out, optimizer='sgd')) == 0
-    return out, jobs[0].program
+    return out, prepared[0].program
 
 
 # What a run writes
@@ -95,7 +97,7 @@ def test_config_says_what_was_run(base, folder):
     description = json.loads((out / 'config.json').read_text())
     assert description['config']['optimizer'] == 'sgd'
     assert description['config']['generator'] == str(folder / 'generator')
-    assert description['config'].keys() == presets.FIELDS.keys()
+    assert description['config'].keys() == fields.default_fields('reconstruct').keys()
     assert len(description['devices']) == 2
     assert description['versions']['jax'] == jax.__version__
 
@@ -225,7 +227,7 @@ class Hungry:
 
 def own_settings(folder, out, **fields):
     own = {'images': str(folder / 'photos'), 'out': str(out), 'layer': 3, 'num_codes': 2, 'steps': 3, 'perceptual': 0.0}
-    return presets.preset_settings('reconstruct', 'fast') | own | fields
+    return presets.make_settings('reconstruct', **own | fields)
 
 
 def test_memory_that_does_not_suffice_for_the_batch(folder, tmp_path, progress, capsys):
@@ -242,7 +244,7 @@ def test_memory_that_does_not_suffice_for_one_image(folder, tmp_path, monkeypatc
     generator, params = models.load(folder / 'generator')
     with pytest.raises(MemoryError, match='the device has not enough memory for a step of one image'):
         jobs.run_job(own_settings(folder, tmp_path / 'out', batch_size=1), own=(Hungry(generator, 0), params))
-    monkeypatch.setattr(networks, 'load_generator', lambda settings: (Hungry(generator, 0), params))
+    monkeypatch.setattr(networks, 'load_generator', lambda *given, **options: (Hungry(generator, 0), params))
     assert invert.main(arguments(folder, 'invert.py', tmp_path / 'again', perceptual=0, batch_size=1)) == 3
     assert capsys.readouterr().err.startswith('the device has not enough memory for a step of one image; ')
 
@@ -536,7 +538,7 @@ def wide_settings(root, out, task='reconstruct', **fields):
     own |= {'layer': 3, 'num_codes': 2, 'steps': 2, 'space': 'w+', 'label': 1}
     own |= {'factor': 4} if task == 'super_resolve' else {}
     own |= {'attribute': boundary(root, 6), 'frames': 2} if task == 'edit' else {}
-    return presets.preset_settings(task, 'fast') | own | fields
+    return presets.make_settings(task, **own | fields)
 
 
 @pytest.mark.parametrize('task', presets.TASKS)

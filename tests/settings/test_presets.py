@@ -54,10 +54,22 @@ def test_a_converted_generator_has_to_be_named(task):
 
 def test_each_configuration_shows_its_own_command():
     owners = dict.fromkeys(FILES.values(), 'invert') | {'analysis.py': 'analyze'}
-    assert {path.name for path in CONFIGS.glob('*.py')} == owners.keys()
-    for path in CONFIGS.glob('*.py'):
+    paths = [path for path in CONFIGS.glob('*.py') if path.name != '__init__.py']
+    assert {path.name for path in paths} == owners.keys()
+    for path in paths:
         commands = re.findall(r'^python -m mgan_jax\.(\w+) --config configs/(\w+\.py)', path.read_text(), re.MULTILINE)
         assert commands == [(owners[path.name], path.name)] * 2
+
+
+@pytest.mark.parametrize('task', presets.TASKS)
+def test_each_configuration_shows_the_values_of_its_presets(task):
+    """The docstring has a table: a column for each field that it names, a row for each preset."""
+    rows = [line.split() for line in (CONFIGS / FILES[task]).read_text().splitlines()]
+    header = next(row for row in rows if row[:1] == ['preset'])
+    start = rows.index(header) + 1
+    for name, row in zip(NAMES, rows[start : start + len(NAMES)], strict=True):
+        settings = presets.preset_settings(task, name)
+        assert row == [name, *(str(settings[field]) for field in header[1:])]
 
 
 @pytest.mark.parametrize('task', presets.TASKS)

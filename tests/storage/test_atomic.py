@@ -1,4 +1,4 @@
-"""Results appear whole or not at all, whatever interrupts their writing."""
+"""Atomic writes: complete or absent after exceptions, kills and full disks."""
 
 import os
 import signal
@@ -11,12 +11,14 @@ import pytest
 
 from mgan_jax.storage import atomic
 
+ROOT = str(Path(atomic.__file__).parent.parent.parent)
+
 
 def contents(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_whole_appears_at_the_end(tmp_path):
+def test_a_folder_appears_at_the_end(tmp_path):
     target = tmp_path / 'new' / 'result'
     with atomic.create_folder(target) as folder:
         assert folder.parent == target.parent
@@ -30,7 +32,7 @@ def test_whole_appears_at_the_end(tmp_path):
     assert (target / 'b.txt').read_text() == 'b'
 
 
-def test_whole_has_ordinary_permissions(tmp_path):
+def test_a_folder_has_ordinary_permissions(tmp_path):
     (tmp_path / 'ordinary').mkdir()
     with atomic.create_folder(tmp_path / 'result'):
         pass
@@ -38,14 +40,14 @@ def test_whole_has_ordinary_permissions(tmp_path):
 
 
 @pytest.mark.parametrize('exception', [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_whole_leaves_nothing_after_an_exception(tmp_path, exception):
+def test_an_exception_leaves_nothing(tmp_path, exception):
     with pytest.raises(exception), atomic.create_folder(tmp_path / 'result') as folder:
         (folder / 'a.txt').write_text('a')
         raise exception
     assert contents(tmp_path) == []
 
 
-def test_whole_can_be_tried_again_after_an_exception(tmp_path):
+def test_a_folder_can_be_created_after_an_exception(tmp_path):
     for attempt in range(2):
         try:
             with atomic.create_folder(tmp_path / 'result') as folder:
@@ -58,7 +60,7 @@ def test_whole_can_be_tried_again_after_an_exception(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['empty', 'full', 'file', 'dangling'])
-def test_whole_replaces_nothing(tmp_path, kind):
+def test_a_folder_replaces_nothing(tmp_path, kind):
     target = tmp_path / 'result'
     if kind == 'file':
         target.write_text('old')
@@ -73,7 +75,7 @@ def test_whole_replaces_nothing(tmp_path, kind):
     assert contents(tmp_path) == ['result']
 
 
-def test_whole_does_not_replace_what_appeared_meanwhile(tmp_path):
+def test_a_folder_does_not_replace_what_appeared_meanwhile(tmp_path):
     target = tmp_path / 'result'
     with pytest.raises(ValueError, match='exists already'), atomic.create_folder(target) as folder:
         (folder / 'mine.txt').write_text('mine')
@@ -82,7 +84,7 @@ def test_whole_does_not_replace_what_appeared_meanwhile(tmp_path):
     assert contents(target) == []
 
 
-def test_whole_takes_a_relative_path(tmp_path, monkeypatch):
+def test_a_relative_path_is_resolved_at_the_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with atomic.create_folder('result') as folder:
         (folder / 'a.txt').write_text('a')
@@ -91,21 +93,20 @@ def test_whole_takes_a_relative_path(tmp_path, monkeypatch):
 
 
 WRITERS = {
-    'whole': "with files.whole(target) as folder:\n    (folder / 'half.txt').write_text('half')\n    wait()",
-    'text': "files.os.replace = lambda *_: wait()\nfiles.write_text_atomically(target, 'half')",
+    'folder': "with atomic.create_folder(target) as folder:\n    (folder / 'half.txt').write_text('half')\n    wait()",
+    'text': "atomic.os.replace = lambda *_: wait()\natomic.write_text(target, 'half')",
 }
 
 
 @pytest.fixture
 def writing(tmp_path, request):
-    """A process that has begun to write `result` and never ends by itself."""
+    """A process that has begun to write `result` and does not end by itself."""
     script = (
-        'import sys, time\nfrom pathlib import Path\nfrom mgan_jax import files\ntarget = Path(sys.argv[1])\n'
+        'import sys, time\nfrom pathlib import Path\nfrom mgan_jax.storage import atomic\ntarget = Path(sys.argv[1])\n'
         "def wait():\n    print('ready', flush=True)\n    time.sleep(600)\n" + WRITERS[request.param]
     )
-    root = Path(atomic.__file__).parent.parent
     command = [sys.executable, '-c', script, str(tmp_path / 'result')]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == 'ready\n'
             yield process
@@ -121,8 +122,8 @@ def write(kind, target):
             pass
 
 
-@pytest.mark.parametrize('kind', ['whole', 'text'])
-@pytest.mark.parametrize('writing', ['whole', 'text'], indirect=True)
+@pytest.mark.parametrize('kind', ['folder', 'text'])
+@pytest.mark.parametrize('writing', ['folder', 'text'], indirect=True)
 def test_left_overs_of_a_killed_run_are_removed(tmp_path, writing, kind):
     writing.send_signal(signal.SIGKILL)
     writing.wait()
@@ -131,10 +132,10 @@ def test_left_overs_of_a_killed_run_are_removed(tmp_path, writing, kind):
     assert contents(tmp_path) == ['result']
 
 
-@pytest.mark.parametrize('writing', ['whole', 'text'], indirect=True)
-def test_another_run_that_is_still_writing_is_left_alone(tmp_path, writing):
+@pytest.mark.parametrize('writing', ['folder', 'text'], indirect=True)
+def test_temporaries_of_a_living_process_are_left_alone(tmp_path, writing):
     before = contents(tmp_path)
-    write('whole', tmp_path / 'result')
+    write('folder', tmp_path / 'result')
     assert contents(tmp_path) == [*before, 'result']
 
 
@@ -148,18 +149,43 @@ def test_left_overs_of_other_targets_are_left_alone(tmp_path):
     for name in others:
         (tmp_path / name).mkdir()
     (tmp_path / '.result.0123abcd.partial').mkdir()
-    write('whole', tmp_path / 'result')
+    write('folder', tmp_path / 'result')
     assert contents(tmp_path) == sorted([*others, 'result'])
 
 
 def test_file_systems_without_locks(tmp_path, monkeypatch):
-    def no_locks(*_):
+    def no_locks(*_, **options):
         raise OSError('no locks available')
 
-    monkeypatch.setattr(atomic.fcntl, 'flock', no_locks)
+    monkeypatch.setattr(atomic.filelock, 'lock_descriptor', no_locks)
     (tmp_path / '.result.0123abcd.partial').mkdir()
-    write('whole', tmp_path / 'result')
+    write('folder', tmp_path / 'result')
     assert contents(tmp_path) == ['.result.0123abcd.partial', 'result']
+    with atomic.lock_file(tmp_path / 'lock') as locked:
+        assert locked
+
+
+def test_a_locked_file_is_refused_until_the_end_of_the_block(tmp_path):
+    for _ in range(2):
+        with atomic.lock_file(tmp_path / 'lock') as locked, atomic.lock_file(tmp_path / 'lock') as again:
+            assert (locked, again) == (True, False)
+    with pytest.raises(OSError, match='No such file'), atomic.lock_file(tmp_path / 'none' / 'lock'):
+        pytest.fail('the block ran')
+
+
+def test_the_module_is_light_and_needs_no_fcntl(tmp_path):
+    program = (
+        "import sys, warnings\nsys.modules['fcntl'] = None\nwarnings.simplefilter('ignore')\n"
+        'from mgan_jax.storage import atomic\n'
+        "print({'jax', 'orbax', 'fsspec'} & {name.partition('.')[0] for name in sys.modules})\n"
+        "atomic.write_text('file', 'text')\n"
+        "with atomic.create_folder('folder'), atomic.lock_file('lock') as locked:\n    assert locked"
+    )
+    environment = os.environ | {'PYTHONPATH': ROOT}
+    command = [sys.executable, '-c', program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, 'set()\n', '')
+    assert contents(tmp_path) == ['file', 'folder', 'lock']
 
 
 def test_no_descriptor_stays_open(tmp_path):
@@ -167,7 +193,7 @@ def test_no_descriptor_stays_open(tmp_path):
         pytest.skip('open descriptors cannot be counted here')
     before = len(os.listdir('/proc/self/fd'))
     for number in range(5):
-        write('whole', tmp_path / f'folder{number}')
+        write('folder', tmp_path / f'folder{number}')
         write('text', tmp_path / f'file{number}')
     assert len(os.listdir('/proc/self/fd')) == before
 

@@ -1,4 +1,4 @@
-"""Threads ahead of the device and behind it."""
+"""Prefetching of items and jobs in the background."""
 
 import gc
 import threading
@@ -18,7 +18,7 @@ def no_thread_is_left():
 
 
 class Thing:
-    """Something that can be counted while it lives."""
+    """An object whose references can be counted."""
 
     def __init__(self, number):
         self.number = number
@@ -34,12 +34,12 @@ def things(count, taken, alive=None):
         del thing
 
 
-# Ahead
+# prefetch
 
 
 @pytest.mark.parametrize('workers', [1, 3])
 @pytest.mark.parametrize('depth', [1, 2, 7])
-def test_outcomes_come_in_the_order_of_the_items(workers, depth):
+def test_results_are_in_the_order_of_the_items(workers, depth):
     def square(number):
         time.sleep(0.002 * (number % 3 == 0))
         return number**2
@@ -52,7 +52,7 @@ def test_no_items():
     assert list(prefetch.prefetch(str, [], workers=2, depth=2)) == []
 
 
-def test_items_are_worked_on_at_the_same_time():
+def test_items_are_processed_in_parallel():
     together = threading.Barrier(3, timeout=10)
     outcomes = list(prefetch.prefetch(lambda item: together.wait(), range(3), workers=3, depth=3))
     assert [outcome.error for outcome in outcomes] == [None] * 3
@@ -84,7 +84,7 @@ def test_no_more_than_the_depth_is_alive():
     assert not alive
 
 
-def test_an_exception_comes_in_its_place():
+def test_an_exception_is_yielded_in_its_place():
     def odd(number):
         if number % 2 == 0:
             raise ValueError(f'{number} is even')
@@ -108,12 +108,12 @@ def test_an_exception_of_the_items_is_raised():
         next(stream)
 
 
-def test_what_ends_a_thread_ends_the_stream():
+def test_system_exit_ends_the_generator():
     with pytest.raises(SystemExit):
         list(prefetch.prefetch(lambda item: exit(3), range(3), workers=1, depth=2))
 
 
-def test_closing_drops_what_has_not_begun():
+def test_closing_drops_items_that_have_not_begun():
     go_on, begun, started, taken = threading.Event(), threading.Event(), [], []
 
     def work(thing):
@@ -144,7 +144,7 @@ def test_an_exception_of_the_caller_ends_the_threads():
     gc.collect()
 
 
-def test_waiting_is_told():
+def test_waiting_times_are_reported():
     seconds = []
     times = iter(range(0, 100, 3))
     list(prefetch.prefetch(str, range(4), workers=1, depth=2, waited=seconds.append, clock=lambda: next(times)))
@@ -157,10 +157,10 @@ def test_waiting_is_told():
     assert len(seconds) == 2
 
 
-# Behind
+# run_behind
 
 
-def test_jobs_are_done_by_the_end():
+def test_all_jobs_are_done_at_the_end():
     done = []
     with prefetch.run_behind(workers=2, depth=3) as submit:
         for number in range(10):
@@ -203,7 +203,7 @@ def test_arguments_are_not_kept():
         for thing in things(20, [], alive):
             submit(lambda thing: time.sleep(0.001), thing)
             gc.collect()
-            assert len(alive) <= 4  # two pending, this one, and one that its thread is letting go
+            assert len(alive) <= 4  # two pending, this one, and one that its thread is releasing
     del thing
     gc.collect()
     assert not alive
@@ -247,7 +247,7 @@ def test_an_exception_is_raised_at_the_end():
     assert 'full at 2' in ''.join(caught.value.__notes__)
 
 
-def test_an_exception_of_the_block_leaves_the_jobs_to_be_done():
+def test_jobs_are_done_after_an_exception_of_the_block():
     done = []
     with pytest.raises(KeyboardInterrupt) as caught, prefetch.run_behind(workers=1, depth=4) as submit:
         submit(time.sleep, 0.02)
@@ -259,8 +259,8 @@ def test_an_exception_of_the_block_leaves_the_jobs_to_be_done():
 
 
 @pytest.mark.parametrize('numbers', [{'workers': 0, 'depth': 1}, {'workers': 1, 'depth': 0}])
-def test_nothing_to_work_with(numbers):
-    with pytest.raises(ValueError, match='0 (workers|depth) are given for a stream; at least 1 is wanted'):
+def test_workers_and_depth_must_be_positive(numbers):
+    with pytest.raises(ValueError, match='0 (workers|depth) are given; at least 1 is wanted'):
         prefetch.prefetch(str, [], **numbers)
     with pytest.raises(ValueError, match='at least 1'), prefetch.run_behind(**numbers):
         pass

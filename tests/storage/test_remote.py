@@ -1,4 +1,4 @@
-"""Files named by URLs: fsspec's file system in the memory, a local one, and a loopback HTTP server."""
+"""Files behind URLs: fsspec's memory file system, a local one, and an HTTP server on the loopback interface."""
 
 import contextlib
 import functools
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -15,10 +16,12 @@ import pytest
 from mgan_jax.settings.errors import one_sentence
 from mgan_jax.storage import remote
 
+ROOT = Path(remote.__file__).parent.parent.parent
+
 
 @pytest.fixture
 def folder():
-    """A folder in the memory that no other test knows."""
+    """A folder of the memory file system for one test."""
     url = f'memory://{uuid.uuid4().hex}'
     yield url
     remote.delete_url(url)
@@ -38,7 +41,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope='module')
 def server(tmp_path_factory):
-    """Files by HTTP; the standard library's server knows no ranges."""
+    """Serves a file by HTTP; the server of the standard library does not support ranges."""
     root = tmp_path_factory.mktemp('http')
     (root / 'a.png').write_bytes(b'0123456789')
     handler = functools.partial(Quiet, directory=root)
@@ -75,13 +78,13 @@ def test_what_is_written_is_read(folder):
     assert remote.read_url(f'{folder}/a/b.png') == b'new'
 
 
-def test_a_file_is_read_here_and_there(filled):
+def test_a_file_is_read_in_parts(filled):
     with remote.open_ranges(f'{filled}/x/c.png') as (read, size):
         assert size == 7
         assert [read(2, 3), read(0, 1), read(5, 10)] == [b'c.p', b'x', b'ng']
         raise_outside = pytest.raises(ValueError, match='^mine$')
     with raise_outside, remote.open_ranges(f'{filled}/x/c.png'):
-        raise ValueError('mine')  # what is raised meanwhile has nothing to do with the service
+        raise ValueError('mine')  # an exception of the block is not one of the service
 
 
 def test_exists(filled):
@@ -125,16 +128,16 @@ def test_fetch(filled):
         remote.fetch_folder(f'{filled}/none')
 
 
-def test_fetch_stays_in_its_folder(filled, tmp_path):
+def test_names_that_lead_out_of_a_folder_are_refused(filled, tmp_path):
     memory = fsspec.filesystem('memory')
-    path = memory._strip_protocol(filled) + '/x/../../../evil.png'
-    memory.store[path] = memory.store[memory._strip_protocol(filled) + '/a.png']
+    path = filled.removeprefix('memory:/')
+    memory.store[f'{path}/x/../../../evil.png'] = memory.store[f'{path}/a.png']
     with pytest.raises(ValueError, match='leads out of the folder'):
         remote.fetch_folder(filled)
-    del memory.store[path]
+    del memory.store[f'{path}/x/../../../evil.png']
 
 
-def test_put_writes_the_last_file_last(folder, tmp_path, monkeypatch):
+def test_the_last_file_is_uploaded_last(folder, tmp_path, monkeypatch):
     for name in ['metrics.json', 'result.png', 'x/a.npz', 'z.png']:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -160,7 +163,7 @@ def test_delete(filled):
 
 
 def told(function, *arguments):
-    """What a user is told: one sentence."""
+    """The error as a user reads it, which is one sentence with the URL."""
     with pytest.raises((OSError, ValueError)) as caught:
         function(*arguments)
     text = one_sentence(caught.value)
@@ -169,7 +172,7 @@ def told(function, *arguments):
     return text
 
 
-def test_what_is_not_there(folder):
+def test_missing_files_and_folders(folder):
     for function in (remote.read_url, remote.expand_url, remote.fetch_folder):
         assert 'there is no such' in told(function, f'{folder}/none')
     with pytest.raises(FileNotFoundError):
@@ -200,7 +203,7 @@ def test_unknown_schemes_and_chains():
         (type('NoCredentialsError', (Exception,), {})('Unable to locate credentials'), 'access is refused'),
         (TimeoutError(), 'does not answer'),
         (ConnectionResetError(104, 'Connection reset by peer'), 'failed ([Errno 104] Connection reset by peer)'),
-        (RuntimeError('a long\nstory ' * 100), 'the way to it failed (a long story'),
+        (RuntimeError('a long\nstory ' * 100), 'the connection to it failed (a long story'),
     ],
 )
 def test_errors_of_the_service(filled, monkeypatch, error, words):
@@ -212,10 +215,10 @@ def test_errors_of_the_service(filled, monkeypatch, error, words):
     assert words in text
     assert len(text) < 400
     monkeypatch.setattr(type(fsspec.filesystem('memory')), 'info', fail)
-    assert words in told(remote.url_exists, f'{filled}/a.png')  # a refusal is no absence
+    assert words in told(remote.url_exists, f'{filled}/a.png')  # a refusal does not mean absence
 
 
-def test_memory_errors_stay_what_they_are(filled, monkeypatch):
+def test_memory_errors_are_not_changed(filled, monkeypatch):
     def fail(self, path, *arguments, **options):
         raise MemoryError
 
@@ -235,16 +238,16 @@ def test_http(server):
         assert remote.read_url(f'{server}/a.png', 2, 3) == b'234'
 
 
-def test_http_that_nobody_answers():
+def test_http_without_a_server():
     pytest.importorskip('aiohttp')
     assert 'failed' in told(remote.read_url, 'http://127.0.0.1:9/a.png')
 
 
-def test_what_the_packages_log_is_not_shown():
-    """Unless somebody asks for it; in a process of its own, since pytest listens to all logs."""
-    code = "import logging, mgan_jax.remote; logging.basicConfig(); logging.getLogger('gcsfs').error('traceback'); print('done')"
-    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    assert (result.stdout, result.stderr) == ('done\n', '')
+def test_packages_log_nothing_and_fsspec_is_imported_when_it_is_used():
+    """In another process, because pytest records all logs."""
+    code = "import sys, logging, mgan_jax.storage.remote; logging.basicConfig(); logging.getLogger('gcsfs').error('traceback'); print('fsspec' in sys.modules)"
+    result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ('False\n', '')
 
 
 def test_threads(filled):
@@ -260,8 +263,9 @@ def test_threads(filled):
     assert results == [[b'a.png'] * 20] * 4
 
 
-def test_fetched_folders_go_with_the_process(filled):
-    local = remote.fetch_folder(filled)
-    assert os.path.isdir(local)
-    remote._folders[-1].cleanup()
+def test_fetched_folders_are_removed_when_the_process_ends(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'content')
+    code = f'from mgan_jax.storage import remote; print(remote.fetch_folder({tmp_path.as_uri()!r}), end="")'
+    local = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert os.path.basename(local).startswith('mgan_jax-')
     assert not os.path.exists(local)

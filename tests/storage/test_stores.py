@@ -1,13 +1,16 @@
-"""Places for results, on this machine and behind URLs."""
+"""Places of results: local folders and URLs."""
 
 import os
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
 from mgan_jax.storage import remote, stores
+
+ROOT = Path(stores.__file__).parent.parent.parent
 
 
 @pytest.fixture(params=['local', 'remote'])
@@ -20,7 +23,7 @@ def place(request, tmp_path):
         remote.delete_url(url)
 
 
-def test_what_is_written_is_there(place):
+def test_files_are_written_read_and_removed(place):
     with stores.open_store(place) as store:
         assert store.read('a.txt') is None and not store.exists('a.txt') and store.names('.run/x') == []
         store.write('a.txt', b'one')
@@ -50,7 +53,7 @@ def test_a_folder_replaces_an_older_one(place):
 
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
-def test_a_folder_appears_whole_or_not_at_all(place, error):
+def test_an_exception_leaves_no_folder(place, error):
     with stores.open_store(place) as store:
         with pytest.raises(error), store.folder('photo', 'last.json') as folder:
             (folder / 'a').write_bytes(b'half')
@@ -59,7 +62,7 @@ def test_a_folder_appears_whole_or_not_at_all(place, error):
         assert list(store.work.iterdir()) == []
 
 
-def test_the_named_file_arrives_last(monkeypatch):
+def test_the_named_file_is_uploaded_last(monkeypatch):
     arrived = []
     write = remote.write_url
     monkeypatch.setattr(remote, 'write_url', lambda url, data: arrived.append(url) or write(url, data))
@@ -73,26 +76,26 @@ def test_the_named_file_arrives_last(monkeypatch):
 
 
 def test_a_second_run_is_refused(tmp_path):
-    """Also one of another process; a process of another index is none."""
+    """Also from another process. A process with another index is allowed."""
     out = str(tmp_path)
-    again = f'from mgan_jax import stores\nwith stores.opened({out!r}): pass'
+    again = f'from mgan_jax.storage import stores\nwith stores.open_store({out!r}): pass'
     with stores.open_store(out), stores.open_store(out, 1, 2):
         with pytest.raises(ValueError, match=f'^another run writes into {out} at this moment; wait for its end or'):
             stores.open_store(out, 0, 3).__enter__()
-        told = subprocess.run([sys.executable, '-c', again], capture_output=True, text=True)
+        told = subprocess.run([sys.executable, '-c', again], cwd=ROOT, capture_output=True, text=True)
         assert 'another run writes into' in told.stderr
-    subprocess.run([sys.executable, '-c', again], check=True)
+    subprocess.run([sys.executable, '-c', again], cwd=ROOT, check=True)
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path):
+def test_unfinished_files_of_a_killed_run_are_removed(tmp_path):
     killed = f"""
 import os
-from mgan_jax import stores
-with stores.opened({str(tmp_path)!r}) as store, store.folder('photo', 'x') as folder:
+from mgan_jax.storage import stores
+with stores.open_store({str(tmp_path)!r}) as store, store.folder('photo', 'x') as folder:
     (folder / 'a').write_text('half')
     os.kill(os.getpid(), 9)
 """
-    assert subprocess.run([sys.executable, '-c', killed]).returncode == -9
+    assert subprocess.run([sys.executable, '-c', killed], cwd=ROOT).returncode == -9
     assert [path.name for path in tmp_path.iterdir()] == ['.run']
     work = tmp_path / '.run' / '0-of-1' / 'partial'
     assert len(list(work.iterdir())) == 1
@@ -100,7 +103,7 @@ with stores.opened({str(tmp_path)!r}) as store, store.folder('photo', 'x') as fo
         assert store.work == work and list(work.iterdir()) == []
 
 
-def test_processes_have_their_own_part(place):
+def test_processes_have_folders_of_their_own(place):
     with stores.open_store(place, 0, 2) as one, stores.open_store(place, 1, 2) as two:
         assert (one.own, two.own) == ('.run/0-of-2', '.run/1-of-2')
         assert one.work != two.work and one.log != two.log
@@ -117,12 +120,10 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path, below, reason):
     assert (tmp_path / 'file').read_text() == 'text'
 
 
-def test_a_file_of_a_place_that_is_not_opened(tmp_path):
+def test_a_file_is_read_from_a_place_that_is_not_open(tmp_path):
     (tmp_path / 'photo').mkdir()
     (tmp_path / 'photo' / 'latents.npz').write_bytes(b'codes')
     assert stores.read_from_place(str(tmp_path), 'photo/latents.npz') == b'codes'
     assert stores.read_from_place(f'file://{tmp_path}', 'photo/latents.npz') == b'codes'
-    assert (
-        stores.read_from_place(str(tmp_path), 'none') is None
-        and stores.read_from_place(f'file://{tmp_path}', 'none') is None
-    )
+    for place in (str(tmp_path), f'file://{tmp_path}'):
+        assert stores.read_from_place(place, 'none') is stores.read_from_place(place, 'none/file') is None

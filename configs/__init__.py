@@ -1,0 +1,1 @@
+"""The configurations of `--config`: a file per task, with `get_config(preset)`."""
