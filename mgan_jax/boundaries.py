@@ -98,12 +98,12 @@ def _find_attribute(extractor: models.Extractor, options: argparse.Namespace) ->
     names = extractor.attribute_names
     if options.attribute in names:
         return names.index(options.attribute)
-    given = f"attribute '{options.attribute}'" if options.attribute else 'no attribute'
+    request = f"attribute '{options.attribute}'" if options.attribute else 'no attribute'
     if not names:
         raise ValueError(
-            f"{given} is given; extractor '{options.extractor}' has no attributes; score images yourself (--latents, --scores)."
+            f"{request} is given; extractor '{options.extractor}' has no attributes; score images yourself (--latents, --scores)."
         )
-    raise ValueError(f"{given} is given; extractor '{options.extractor}' has the attributes {', '.join(names)}.")
+    raise ValueError(f"{request} is given; extractor '{options.extractor}' has the attributes {', '.join(names)}.")
 
 
 def _condition(normal: np.ndarray, names: str | None) -> np.ndarray:

@@ -50,23 +50,27 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 the model is written; 2 nothing is written, and stderr has one sentence."""
     try:
         options = make_parser(COMMAND, DESCRIPTION, ARGUMENTS).parse_args(arguments)
-        found = sources.find_images(options.images)
-        model = niqe.fit_niqe_model(_read_pixels(found, options.size), options.patch_size, options.images)
+        image_sources = sources.find_images(options.images)
+        model = niqe.fit_niqe_model(_read_pixels(image_sources, options.size), options.patch_size, options.images)
         atomic.write_bytes(options.model, niqe.pack_niqe_model(model))
     except (OSError, ValueError) as error:
         print(one_sentence(error), file=sys.stderr)
         return 2
-    print(f'{options.model}: patches of {model.patch_size} pixels a side, from {len(found)} images of {options.images}')
+    print(
+        f'{options.model}: patches of {model.patch_size} pixels a side, from {len(image_sources)} images of {options.images}'
+    )
     return 0
 
 
-def _read_pixels(found: list[sources.Source], size: int) -> Iterator[Any]:
+def _read_pixels(image_sources: list[sources.Source], size: int) -> Iterator[Any]:
     """Yields the images [H W 3] in [-1, 1], which threads read ahead."""
 
     def read(source: sources.Source) -> np.ndarray:
         return images.decode_photo(sources.read_source(source), source.title, size).pixels
 
-    with contextlib.closing(prefetch.prefetch(read, found, workers=NUM_WORKERS, depth=PREFETCH_DEPTH)) as prefetched:
+    with contextlib.closing(
+        prefetch.prefetch(read, image_sources, workers=NUM_WORKERS, depth=PREFETCH_DEPTH)
+    ) as prefetched:
         for item in prefetched:
             if item.error is not None:
                 raise item.error

@@ -107,8 +107,10 @@ def _split_names(text: str) -> list[str]:
 
 def _require_attributes(names: Sequence[str], frames: int) -> None:
     if not names:
-        given = f'boundary files, or for the demo to {", ".join(boundaries.list_boundaries())}'
-        raise ValueError(f'no attribute was given; set --config.attribute to {given}.')
+        shipped = ', '.join(boundaries.list_boundaries())
+        raise ValueError(
+            f'no attribute was given; set --config.attribute to boundary files, or for the demo to {shipped}.'
+        )
     if len(names) * frames > MAX_FRAMES:
         raise ValueError(f'{len(names)} attributes of {frames} frames are asked for; {MAX_FRAMES} in all are possible.')
 

@@ -1,6 +1,6 @@
 """Trains an encoder on random samples of a generator and writes its model directory; see docs/encoder.md.
 
-python -m mgan_jax.encoder GENERATOR DESTINATION --images=200000
+`python -m mgan_jax.encoder GENERATOR DESTINATION --images=200000`
 """
 
 import functools
@@ -65,25 +65,25 @@ ARGUMENTS = {
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 0 the encoder is written; 2 it is not, and stderr has one sentence."""
     try:
-        given = make_parser(COMMAND, DESCRIPTION, ARGUMENTS).parse_args(arguments)
+        parsed = make_parser(COMMAND, DESCRIPTION, ARGUMENTS).parse_args(arguments)
         options = TrainingOptions(
-            generator=given.generator,
-            space=given.space,
-            label=given.label,
-            channels=given.channels,
-            extractor=given.extractor or '',
-            extractor_layer=given.extractor_layer,
-            weights=LossWeights(given.pixel, given.perceptual),
-            images=given.images,
-            minutes=given.minutes,
+            generator=parsed.generator,
+            space=parsed.space,
+            label=parsed.label,
+            channels=parsed.channels,
+            extractor=parsed.extractor or '',
+            extractor_layer=parsed.extractor_layer,
+            weights=LossWeights(parsed.pixel, parsed.perceptual),
+            images=parsed.images,
+            minutes=parsed.minutes,
         )
         report = functools.partial(print, flush=True)
-        scores = training.train_encoder(options, given.destination, overwrite=given.overwrite, report=report)
+        scores = training.train_encoder(options, parsed.destination, overwrite=parsed.overwrite, report=report)
     except (OSError, ValueError) as error:
         print(one_sentence(error), file=sys.stderr)
         return 2
     values = ', '.join(f'{name} {value}' for name, value in scores.items())
-    print(f'{given.destination}: on {training.NUM_HELD_OUT} held-out samples, {values}')
+    print(f'{parsed.destination}: on {training.NUM_HELD_OUT} held-out samples, {values}')
     return 0
 
 

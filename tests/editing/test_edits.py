@@ -229,8 +229,8 @@ def test_the_content_of_a_boundary_is_part_of_the_fingerprint(folder, tmp_path):
 )
 def test_a_run_of_unusable_edits_writes_nothing(folder, tmp_path, capsys, fields, message):
     path = boundary(folder, seed=1)
-    given = {name: value.format(b=path) if isinstance(value, str) else value for name, value in fields.items()}
-    assert message in refused(capsys, command(folder, tmp_path / 'out', **given))
+    options = {name: value.format(b=path) if isinstance(value, str) else value for name, value in fields.items()}
+    assert message in refused(capsys, command(folder, tmp_path / 'out', **options))
     assert not (tmp_path / 'out').exists()
 
 

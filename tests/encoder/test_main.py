@@ -35,8 +35,8 @@ def test_the_command_trains_and_prints_the_scores(folder, tmp_path, capsys):
     ],
 )
 def test_errors_are_one_sentence(folder, tmp_path, capsys, more, message):
-    given = make_arguments(folder, tmp_path / 'encoder', *(text.format(folder=folder) for text in more))
-    assert command.main(given) == 2
+    arguments = make_arguments(folder, tmp_path / 'encoder', *(text.format(folder=folder) for text in more))
+    assert command.main(arguments) == 2
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count('\n') == 1 and 'Traceback' not in captured.err
     assert not list(tmp_path.iterdir())

@@ -42,9 +42,9 @@ def test_the_extractor_is_loaded_if_its_loss_has_a_weight(folder, weight, loaded
 )
 def test_unusable_models_and_options_are_refused(folder, changes, message):
     values = {'generator': '{folder}/generator', 'channels': [4, 8]} | changes
-    given = {name: value.format(folder=folder) if isinstance(value, str) else value for name, value in values.items()}
+    options = {name: value.format(folder=folder) if isinstance(value, str) else value for name, value in values.items()}
     with pytest.raises(ValueError, match=message):
-        training_setup.load_setup(TrainingOptions(**given))
+        training_setup.load_setup(TrainingOptions(**options))
 
 
 @pytest.mark.parametrize(
