@@ -159,7 +159,7 @@ def test_edit_has_a_configuration_if_none_is_given(monkeypatch):
     ):
         assert commands.main(['edit', *arguments]) == 0
     first, *others = given
-    assert first == [f'--config={ROOT / "configs" / "edit.py"}', '--config.steps=5']
+    assert first == ['--config=edit', '--config.steps=5']
     assert others == [['--config', 'own.py'], ['--config=own.py'], ['-config=own.py'], ['--help']]
 
 

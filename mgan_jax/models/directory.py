@@ -17,7 +17,6 @@ from mgan_jax.models.extractor import Extractor
 from mgan_jax.models.generator import Generator
 from mgan_jax.models.lpips import Lpips
 from mgan_jax.models.orbax import local_context, ocp
-from mgan_jax.settings.errors import one_sentence
 from mgan_jax.storage import atomic, remote
 
 Model = Generator | Extractor | Lpips | Encoder
@@ -74,7 +73,7 @@ def _load_url(url: str, options: dict) -> tuple[Model, dict]:
     try:
         directory = _fetch(url)
     except OSError as error:
-        raise ValueError(f'there is no model directory that can be read at {one_sentence(error)}.') from error
+        raise ValueError(f'there is no model directory that can be read at {error.filename}: {error.strerror}.') from error
     try:
         return load(directory, **options)
     except ValueError as error:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mgan_jax import composition, invert, models
-from mgan_jax.analysis import batches
+from mgan_jax.analysis import batch_inversion
 from mgan_jax.engine import slots
 from mgan_jax.models import encoder, stylegan2
 from mgan_jax.run import initial_codes, jobs
@@ -51,7 +51,7 @@ def find(settings, generator, params):
 
 def inverted(folder, task='reconstruct', **fields):
     job = jobs.prepare_job(settings_of(folder, task, **fields))
-    return batches.invert_images(job, job.sources[:3])
+    return batch_inversion.invert_images(job, job.sources[:3])
 
 
 def run(folder, out, **fields):
@@ -67,7 +67,7 @@ def test_one_step_of_one_code_is_the_encoder_alone(folder, told, task):
     fields = {'num_codes': 1, 'layer': 6, 'steps': 1, 'init_from': str(folder / 'encoder')}
     found = inverted(folder, task, **fields)
     network, own = told
-    seen = np.concatenate([case.input_image for case in found.cases])
+    seen = np.concatenate([case.input_image for case in found.observed])
     generator, params = models.load(folder / 'generator')
     code = network(own, seen)
     np.testing.assert_allclose(found.codes.latents[:, 0], code, rtol=1e-4, atol=1e-5)
@@ -77,7 +77,7 @@ def test_one_step_of_one_code_is_the_encoder_alone(folder, told, task):
 def test_codes_are_spread_around_the_one(folder, told):
     found = inverted(folder, steps=1, init_from=str(folder / 'encoder'), init_spread=0.1)
     first, second = np.split(found.codes.latents, 2, axis=1)
-    code = told[0](told[1], np.concatenate([case.input_image for case in found.cases]))
+    code = told[0](told[1], np.concatenate([case.input_image for case in found.observed]))
     np.testing.assert_allclose(first[:, 0], code, rtol=1e-4, atol=1e-5)
     assert 0.03 < (second - first).std() < 0.2 and np.abs(np.diff((second - first)[:, 0], axis=0)).max() > 0.01
 
@@ -97,7 +97,7 @@ def test_the_styles_of_an_image(tmp_path, folder):
     models.save(tmp_path / 'generator', 'stylegan2', sizes, params)
     names = {'generator': str(tmp_path / 'generator'), 'init_from': str(tmp_path / 'encoder')}
     found = inverted(folder, space='w+', num_codes=1, steps=1, **names)
-    w = told(own, np.concatenate([case.input_image for case in found.cases]))
+    w = told(own, np.concatenate([case.input_image for case in found.observed]))
     wanted = np.clip(network.generate(params, w, space='w'), -1, 1)
     np.testing.assert_allclose(found.inversion, wanted, rtol=1e-3, atol=1e-3)
     assert found.codes.latents.shape == (3, 1, 3, 5)
@@ -157,7 +157,7 @@ def earlier(folder, told):
 def test_a_run_goes_on_where_another_ended(folder, earlier, tmp_path):
     for config, task in (('invert.py', 'reconstruct'), ('inpaint.py', 'inpaint')):
         found = inverted(folder, task, init_from=str(earlier), steps=1)
-        for number, case in enumerate(found.cases):
+        for number, case in enumerate(found.observed):
             kept, alpha = latents(earlier, case.source.name)
             np.testing.assert_array_equal(found.codes.latents[number], kept)
             np.testing.assert_array_equal(found.codes.alpha[number], alpha)
@@ -193,14 +193,14 @@ def test_codes_of_another_shape_are_refused(folder, earlier):
     like = composition.Codes(jnp.zeros((1, 2, 9)), jnp.zeros((1, 2, 16)))
     content = (earlier / 'photo0' / 'latents.npz').read_bytes()
     with pytest.raises(ValueError, match=r'latents of shape \[2, 8\]; finite numbers of shape \[2, 9\]'):
-        initial_codes._read(content, like, 'there')
+        initial_codes._read_codes(content, like, 'there')
 
 
 def test_without_it_codes_are_random(folder):
     generator, params = models.load(folder / 'generator')
     found = inverted(folder, steps=1)
     assert find(settings_of(folder), generator, params) is initial_codes.RANDOM
-    for case, codes in zip(found.cases, found.codes.latents, strict=True):
+    for case, codes in zip(found.observed, found.codes.latents, strict=True):
         key = jax.random.fold_in(jax.random.key(0), case.checksum)[None]
         drawn = composition.init(key, generator, params, batch=1, num_codes=2, layer=3)
         np.testing.assert_array_equal(drawn.latents[0], codes)

@@ -24,7 +24,8 @@ def test_every_field_carries_type_default_and_help(group):
 
 def test_every_field_is_used():
     package = Path(mgan_jax.__file__).parent
-    files = [*(package / 'run').glob('*.py'), *(package / 'data').glob('*.py'), package / 'invert.py']
+    files = [path for room in ('run', 'data', 'editing') for path in (package / room).glob('*.py')]
+    files.append(package / 'invert.py')
     source = ''.join(path.read_text() for path in files)
     for group in GROUPS:
         for field in dataclasses.fields(group):
