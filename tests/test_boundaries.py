@@ -73,7 +73,7 @@ def test_without_scikit_learn(folder, monkeypatch, capsys):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, 'sklearn', None)
     assert run(folder, latents='z.npy', scores='s.npy') == 2
-    assert "needs scikit-learn: pip install -e '.[analysis]'" in capsys.readouterr().err
+    assert "needs scikit-learn: pip install 'mgan_jax[analysis]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise ValueError("figures need Matplotlib; install it with `pip install -e '.[analysis]'`.") from error
+        raise ValueError("figures need Matplotlib; install it with `pip install 'mgan_jax[analysis]'`.") from error
 
 
 def encode_figure(figure: 'Figure') -> dict[str, bytes]:

@@ -111,7 +111,7 @@ def train_boundary(latents: np.ndarray, scores: np.ndarray, extreme: float = EXT
     try:
         from sklearn import svm
     except ImportError as error:
-        raise ImportError("training a boundary needs scikit-learn: pip install -e '.[analysis]'.") from error
+        raise ImportError("training a boundary needs scikit-learn: pip install 'mgan_jax[analysis]'.") from error
     count = _count_extremes(latents, scores, extreme)
     order = np.argsort(scores, kind='stable')
     if scores[order[count - 1]] >= scores[order[-count]]:

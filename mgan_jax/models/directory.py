@@ -146,7 +146,7 @@ def _read_description(directory: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as error:
         names = ' or '.join(f"'{name}'" for name in EMBEDDED)
         raise ValueError(
-            f'there is no model directory {directory}; give {names}, or one that `python -m converters` has written.'
+            f'there is no model directory {directory}; give {names}, or one that `mgan-jax convert` has written.'
         ) from error
     except (OSError, ValueError) as error:
         raise ValueError(f'{directory}/model.json cannot be read ({error}).') from error

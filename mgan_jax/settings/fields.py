@@ -352,7 +352,7 @@ def require_consistent(settings: Settings, *, own_generator: bool = False) -> No
     data, prior, loss = settings.data, settings.prior, settings.loss
     if not (own_generator or data.generator or (prior.prior == 'dip' and prior.dip_size > 0)):
         raise ValueError(
-            "no generator was given; set --config.generator to 'demo' or to a directory that `python -m converters` made."
+            "no generator was given; set --config.generator to 'demo' or to a directory that `mgan-jax convert` made."
         )
     if loss.perceptual and not loss.extractor:
         raise ValueError(
