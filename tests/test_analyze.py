@@ -80,6 +80,7 @@ def test_every_analysis_writes_figures_and_tables(out):
     assert json.loads((out / 'config.json').read_text())['config']['nums'] == '2'
 
 
+@pytest.mark.slow
 def test_the_table_has_every_measurement_once(folder, out):
     rows = read_table(out / 'measurements.csv')
     own = [row for row in rows if row['generator'] == str(folder / 'generator')]
@@ -126,6 +127,7 @@ def test_more_images_are_added_to_stored_measures(folder, out):
     assert {row['images'] for row in read_table(out / 'codes_layers.csv')} == {'4'}
 
 
+@pytest.mark.slow
 def test_failed_images_are_named(folder, parts, tmp_path, capsys):
     fields = {'generator': folder / 'broken', 'analyses': 'codes_layers,roles,generators'}
     assert analyze.main(command(folder, tmp_path / 'out', **fields)) == 3
@@ -149,6 +151,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('fields', 'words'), REFUSED)
 def test_unusable_settings(folder, parts, tmp_path, capsys, fields, words):
     fields = {name: str(value).format(folder) for name, value in fields.items()}

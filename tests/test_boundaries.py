@@ -76,6 +76,7 @@ def test_without_scikit_learn(folder, monkeypatch, capsys):
     assert "needs scikit-learn: pip install 'mgan_jax[analysis]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options, message',
     [

@@ -91,6 +91,7 @@ def test_one_code_of_importance_one_is_the_generator(small):
     np.testing.assert_array_equal(found, generator.generate(params, z))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('tail', [None, draw(2, 3, 4, seed=7)], ids=['no tail', 'tail'])
 @pytest.mark.parametrize('space, shape', [('z', (2, 3, 4)), ('w+', (2, 3, 5, 4))])
 def test_several_feature_maps_styles_and_latents_per_layer(space, shape, tail):
@@ -101,6 +102,7 @@ def test_several_feature_maps_styles_and_latents_per_layer(space, shape, tail):
     assert relative_error(found, loop(STYLED, STYLED_PARAMS, codes, LAYER, space)) < 1e-5
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_part():
     codes = composition.init(jax.random.key(0), STYLED, STYLED_PARAMS, batch=2, num_codes=3, layer=LAYER)
     codes = codes._replace(tail=draw(2, 3, 4))

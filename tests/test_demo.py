@@ -39,6 +39,7 @@ def test_samples_fill_the_range_of_images(samples):
     assert samples.std() > 0.3
 
 
+@pytest.mark.slow
 def test_samples_are_varied(samples):
     """Their variance is comparable with that of the drawn scenes."""
     drawn = gan.prepare_images(scenes.draw_batch(train.HELD_OUT_SEED, 0, 256).images, 64)

@@ -83,6 +83,7 @@ def test_a_run_that_is_killed_again_and_again(command, expected, tmp_path):
     assert len(folders(expected)) == 5 and compare_results(out, expected) == []
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_seen(expected, tmp_path):
     shutil.copytree(expected, tmp_path, dirs_exist_ok=True)
     assert compare_results(tmp_path, expected) == []
@@ -198,6 +199,7 @@ def test_a_disk_that_is_full(folder, undisturbed, small_disk, capsys, room):
     assert compare_results(out, undisturbed) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can become somebody else')
 def test_a_permission_that_is_gone(folder, undisturbed, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
@@ -213,6 +215,7 @@ def test_a_permission_that_is_gone(folder, undisturbed, tmp_path, monkeypatch, c
     assert compare_results(tmp_path, undisturbed) == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_when_its_turn_comes(folder, undisturbed, tmp_path, monkeypatch):
     photos, out = tmp_path / 'photos', tmp_path / 'out'
     shutil.copytree(folder / 'photos', photos)
@@ -305,6 +308,7 @@ def stop():
     signal.raise_signal(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_written_leaves_its_checkpoint(folder, undisturbed, tmp_path, monkeypatch, capsys):
     """All steps of an image but those of its last turn are saved, until its result stands there."""
     write = records.write_record
@@ -340,6 +344,7 @@ def test_a_checkpoint_keeps_nothing_of_other_settings(folder, tmp_path, monkeypa
     assert len(json.loads(index.read_text())['images']) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_is_not_over_though_images_failed(folder, tmp_path, monkeypatch, capsys):
     photos = tmp_path / 'photos'
     shutil.copytree(folder / 'photos', photos)

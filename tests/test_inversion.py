@@ -22,6 +22,7 @@ def minimise(objective, optimizer, codes, *arguments, num_steps):
     return inversion.run(step, inversion.init(codes, optimizer), *arguments, num_steps=num_steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('optimizer', 'num_steps'), [(optax.sgd(0.08), 150), (optax.adam(0.2), 300), (optax.lbfgs(), 10)]
 )
@@ -183,6 +184,7 @@ def test_norms_are_clipped_image_by_image():
     np.testing.assert_allclose(state.codes, [[1, 0], [0, 0.1], [-0.6, -0.8]], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_codes_and_targets_are_trees_and_what_is_shared_is_not_split():
     def objective(codes, target, scale):
         near = jnp.sum(jnp.square(codes['near'] - target[0]), axis=(1, 2))

@@ -73,6 +73,7 @@ def run(root, out, *more):
     return morph.main([str(root / 'run' / 'a'), str(root / 'run' / 'bb'), str(out), *more])
 
 
+@pytest.mark.slow
 def test_a_morph_ends_at_the_other_result(unstyled, tmp_path, capsys):
     root, generator, params = unstyled
     assert run(root, tmp_path / 'out', '--frames=3') == 0

@@ -39,6 +39,7 @@ def test_each_part_has_its_optimizer():
     assert first_step(optimizers.split_optimizer(optax.sgd(1.0), optax.sgd(0.5))).tail[0, 0] == -3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('optimizer, expected', [('whitening', -0.03), ('adam', -0.03), ('sgd', -0.09)])
 @pytest.mark.parametrize(
     'prior, rate', [('multi-code', 'latent_rate'), ('feature-map', 'feature_rate'), ('dip', 'dip_rate')]

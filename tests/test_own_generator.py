@@ -67,6 +67,7 @@ def reference(arrays, z):
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_the_network_is_what_pytorch_would_compute(page, arrays):
     generator, params = page[0]['generator'], page[0]['params']
     z = np.random.default_rng(1).standard_normal((1, 6)).astype(np.float32)
@@ -94,6 +95,7 @@ TASKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', TASKS)
 def test_every_task_lowers_its_loss(page, name):
     generator, params, task = page[0]['generator'], page[0]['params'], TASKS[name]
@@ -108,6 +110,7 @@ def test_every_task_lowers_its_loss(page, name):
     assert np.isfinite(task.finish(image, observation)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', presets.TASKS)
 def test_every_task_runs_from_files_into_files(page, task, tmp_path):
     names, folder = page

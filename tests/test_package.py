@@ -79,6 +79,7 @@ def test_an_attribute_that_is_not_there_is_an_attribute_error():
         _ = models.loads
 
 
+@pytest.mark.slow
 def test_models_has_all_that_it_lists():
     assert set(models.__all__) <= set(dir(models))
     assert all(getattr(models, name) is not None for name in models.__all__)

@@ -99,6 +99,7 @@ def test_from_files_into_files(folder, tmp_path, prior, name):
     }
 
 
+@pytest.mark.slow
 def test_what_the_deep_image_prior_cannot_begin_with(folder, tmp_path, capsys):
     told = refused(capsys, arguments(folder, 'invert.py', tmp_path, prior='dip', init_from='demo-encoder'))
     assert told == "init_from is 'demo-encoder', but the prior 'dip' has no latent codes; leave it empty."

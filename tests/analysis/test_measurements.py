@@ -59,6 +59,7 @@ def test_rows_are_measures_of_the_results(folder, store, job):
     np.testing.assert_allclose([row['distance'] for row in rows], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_only_missing_images_are_inverted(folder, store, job):
     rows, files = measure(store, job, 2)
     assert files == 2

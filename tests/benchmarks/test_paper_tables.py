@@ -61,6 +61,7 @@ def test_means_are_of_all_images(measured):
     assert row['NIQE'] == '' and float(row['distance']) > 0
 
 
+@pytest.mark.slow
 def test_an_input_is_measured_as_it_is(measured, folder):
     place, _ = measured
     run = json.loads((place / 'measured' / 'centre_one-code_0000.json').read_text())

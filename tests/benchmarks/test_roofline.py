@@ -30,6 +30,7 @@ def test_quick_run_measures_every_part(saved):
     assert rows['step']['of step %'] == 100 and saved['peak_gflops']['bfloat16'] > 0
 
 
+@pytest.mark.slow
 def test_the_parts_are_the_step(saved):
     """Nearly all arithmetic is in the three networks, and nothing is counted in two of them."""
     operations = {row['part']: row['GFLOP'] for row in saved['rows']}

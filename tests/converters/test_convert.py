@@ -45,6 +45,7 @@ def test_both_formats_give_the_same_network():
     jax.tree.map(np.testing.assert_array_equal, new.params, old.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'state', [foreign_states.vgg(), foreign_states.vgg(foreign_states.VGG19), foreign_states.normalised_vgg()]
 )

@@ -27,6 +27,7 @@ def refused(capsys, source, destination, *flags):
     return printed.err
 
 
+@pytest.mark.slow
 def test_what_was_found_is_printed(tmp_path, capsys):
     assert main([str(PGGAN), str(tmp_path / 'model')]) == 0
     printed = capsys.readouterr()

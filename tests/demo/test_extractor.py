@@ -64,6 +64,7 @@ def test_steps_lower_the_loss_and_leave_the_preprocessing():
     assert all(np.any(before[name]['kernel'] != after[name]['kernel']) for name in before if name != 'input')
 
 
+@pytest.mark.slow
 def test_steps_are_deterministic():
     _assert_equal(_run(3), _run(3))
 

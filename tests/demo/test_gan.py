@@ -42,6 +42,7 @@ def _after_an_adversarial_step(regularised):
     return before, state, log
 
 
+@pytest.mark.slow
 def test_equalise_weights_is_the_inverse_of_unequalise_weights():
     params = gan.build_demo_generator(SMALL).init(jax.random.key(0))
     again = gan.equalise_weights(gan._unequalise_weights(params))
@@ -64,6 +65,7 @@ def test_a_grown_generator_keeps_the_average_and_renews_to_rgb():
     _assert_equal(state.generator, state.average)
 
 
+@pytest.mark.slow
 def test_an_adversarial_stage_keeps_the_generator_and_adds_a_discriminator():
     previous = gan.init_gan_state(SMALL, jax.random.key(0), None)
     assert previous.discriminator == {}
@@ -88,6 +90,7 @@ def test_supervised_loss_counts_full_half_and_quarter_resolution():
     np.testing.assert_allclose(gan.supervised_loss(checkers, drawn), 1.0)
 
 
+@pytest.mark.slow
 def test_an_adversarial_step_moves_both_networks_and_the_average_a_little():
     before, state, log = _after_an_adversarial_step(regularised=False)
     assert min(_differences(before.discriminator, state.discriminator)) > 0
@@ -101,6 +104,7 @@ def test_an_adversarial_step_moves_both_networks_and_the_average_a_little():
     assert log.keys() == {'lesson', 'on_real', 'on_fake'} and all(np.isfinite(float(x)) for x in log.values())
 
 
+@pytest.mark.slow
 def test_regularisation_changes_the_gradient_of_the_discriminator():
     _, plain, _ = _after_an_adversarial_step(regularised=False)
     _, regularised, _ = _after_an_adversarial_step(regularised=True)

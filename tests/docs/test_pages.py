@@ -1,8 +1,9 @@
 """Pages, metadata and pictures agree with one another."""
 
-import configparser
 import re
 from pathlib import Path
+
+import mgan_jax
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / 'docs'
@@ -13,9 +14,7 @@ def read(name):
 
 
 def test_the_versions_agree():
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / 'setup.cfg', encoding='utf-8')
-    version = setup['metadata']['version']
+    version = mgan_jax.__version__
     assert re.search(r'^version: (.*)$', read('CITATION.cff'), re.MULTILINE).group(1) == version
     released = re.findall(r'^## \[(\d[^]]*)\] - \d{4}-\d\d-\d\d$', read('CHANGELOG.md'), re.MULTILINE)
     assert released[0] == version

@@ -192,6 +192,7 @@ def test_a_run_writes_the_edit_the_inversion_and_the_strip(finished_run, folder,
         assert animation.size == (SIDE, SIDE) and animation.n_frames == 2 * (2 * FRAMES - 2)
 
 
+@pytest.mark.slow
 def test_the_table_measures_the_inversion(finished_run):
     for row in table(finished_run):
         folder = finished_run / row['name']

@@ -37,6 +37,7 @@ def test_codes_follow_the_distribution_of_the_generator():
         training_step.sample_codes(*generator(), 'w', KEYS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('styles, space', [(False, 'z'), (True, 'z'), (True, 'w')])
 def test_a_code_is_rendered_as_by_the_generator(styles, space):
     network, params = generator(styles)
@@ -63,6 +64,7 @@ def test_degradations_equal_the_observations_of_the_tasks():
     assert jnp.abs(degraded - training_step.degrade_samples(IMAGES, jax.random.key(1)))[12:].max() > 0.1
 
 
+@pytest.mark.slow
 def test_grey_images_have_the_other_degradations():
     grey = training_step.degrade_samples(IMAGES[..., :1], jax.random.key(0))
     assert grey.shape == (16, 32, 32, 1) and jnp.abs(grey[8:] - IMAGES[8:, ..., :1]).max() > 0.1

@@ -23,6 +23,7 @@ def test_nothing_is_loaded_that_is_not_needed(folder):
     assert perception(folder, extractor='/none', perceptual_weight=0.0) == networks.Perception()
 
 
+@pytest.mark.slow
 def test_features_are_the_perceptual_loss_unless_lpips_is_asked_for(folder):
     x = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, SIDE, SIDE, 3)), jnp.float32)
     features = perception(folder)

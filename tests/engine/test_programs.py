@@ -127,6 +127,7 @@ def test_images_are_what_they_are_on_one_device_to_the_bit(found):
     assert one['compiled'] == eight['compiled'] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_step_on_eight_devices_says_nothing_to_the_others(found):
     assert found['collectives of a step'] == []
     assert found['devices of a step'] == 8

@@ -51,6 +51,7 @@ def test_lpips_of_the_original_implementation(tmp_path):
     np.testing.assert_allclose(found, REFERENCE['lpips_vgg'], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_lpips_is_the_distance_of_its_networks():
     extractor, params = toy.extractor()
     lpips = build_lpips(extractor.stages, (4, 8))

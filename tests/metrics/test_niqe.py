@@ -108,6 +108,7 @@ def asymmetric_gaussian(x):
     return shape, left, right, (right - left) * gamma(2 / shape) / gamma(1 / shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('patch, size', [(16, (64, 64)), (32, (70, 101))])
 def test_features_of_every_patch(patch, size):
     images = np.stack([photo(seed, size) for seed in (100, 101)])
@@ -128,6 +129,7 @@ def test_score_by_its_definition(model, score):
     np.testing.assert_allclose(score(image[None])[0], expected, rtol=5e-3)
 
 
+@pytest.mark.slow
 def test_blur_and_noise_are_less_natural(score):
     """On average over images that the model has not seen, the more the worse, and the pristine ones are the best."""
     clean = np.stack([photo(seed) for seed in range(300, 312)])

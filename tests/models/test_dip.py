@@ -34,6 +34,7 @@ def test_an_image_is_made_of_its_own_weights_and_seed(small):
     np.testing.assert_allclose(alone[0], images[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_only_a_jittered_input_changes_from_step_to_step(small):
     prior, codes = small
     later = codes._replace(turn=codes.turn + 1)
@@ -57,6 +58,7 @@ def test_steps_move_the_weights_and_count(small):
         np.testing.assert_allclose(after, before - 0.5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_weights_have_gradients_and_the_seed_has_none(small):
     prior, codes = small
     gradient = jax.jit(jax.grad(lambda codes: jnp.sum(jnp.square(prior.image(codes)))))(codes)

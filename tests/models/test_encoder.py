@@ -40,6 +40,7 @@ def test_codes_of_w_are_measured_in_their_deviation():
     assert not gradient['mean'].any() and not gradient['deviation'].any() and gradient['kernel'].any()
 
 
+@pytest.mark.slow
 def test_images_are_seen_at_the_size_of_the_network():
     """An image of 16x16 pixels made of 2x2 blocks is resized to 8x8 pixels, the size of a network with one halving."""
     large, params = network(channels=[4])

@@ -52,6 +52,7 @@ def test_the_normalisation_of_the_extractors_is_that_of_lpips():
     np.testing.assert_allclose((x + 1) / 2 @ layer['kernel'] + layer['bias'], (x - shift) / scale, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_equal_images_have_no_distance_and_no_gradient(given):
     """To rounding, since the two passes of one program may be computed in other orders."""
     distance, weights = perceptual.lpips_distance(*given[:2]), given[2]
@@ -61,6 +62,7 @@ def test_equal_images_have_no_distance_and_no_gradient(given):
     np.testing.assert_allclose(gradient, 0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('both', [True, False])
 def test_gradients_are_finite_where_no_feature_is_active(given, both):
     """All features of the last stage are 0, in both images or in one."""

@@ -82,6 +82,7 @@ def test_number_of_parameters_of_the_largest_network():
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) + growth == 23_079_115  # as the released code counts
 
 
+@pytest.mark.slow
 def test_initial_weights_have_the_scale_of_equalised_learning_rates():
     params = jax.jit(pggan.build_pggan(8, 16, 1024, 128).init)(jax.random.key(0))
     for name, fan_in, gain in (

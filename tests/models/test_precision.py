@@ -84,6 +84,7 @@ def test_networks_with_styles(builder, noise, classes):
     assert_near(images[1], images[0])
 
 
+@pytest.mark.slow
 def test_pggan():
     generator = pggan.build_pggan(16, 6, 128, 8)
     params, z = draw_weights(generator.init), jax.random.normal(jax.random.key(1), (2, 6))
@@ -102,6 +103,7 @@ def test_extractors(extractor):
     assert_near(maps[1], maps[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('remat', [False, True])
 def test_gradients_of_half_precision_under_jit(remat):
     """At this size XLA:CPU compares rounded numbers with unrounded ones: with a maximum instead of `leaky_relu`, nearly the

@@ -48,6 +48,7 @@ def test_a_cut_changes_nothing(network, l, space):
     np.testing.assert_allclose(generator.image(params, features, l, tail=full), whole, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_w_plus_rows_belong_to_layers(network):
     generator, params, z, whole = network
     w = generator.styles.of(params, z, 'z')
@@ -129,6 +130,7 @@ def test_rows_are_cropped_from_the_middle(name):
     assert wide.height == 12
 
 
+@pytest.mark.slow
 def test_activations_are_limited():
     free, params = build('stylegan2')
     limited, _ = build('stylegan2', clamp=0.1)

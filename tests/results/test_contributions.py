@@ -26,6 +26,7 @@ def toy_codes():
     return generator, params, codes._replace(alpha=alpha)
 
 
+@pytest.mark.slow
 def test_a_code_alone_is_the_image_with_other_importances_zero(toy_codes):
     generator, params, codes = toy_codes
     rendered = contributions.render_codes_alone(generator, params, codes, layer=LAYER)

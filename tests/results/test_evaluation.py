@@ -102,6 +102,7 @@ def test_small_and_equal_images():
     assert measured(row) == {'input_psnr'}
 
 
+@pytest.mark.slow
 def test_niqe_of_a_model_file(tmp_path):
     path = str(tmp_path / 'model.npz')
     covariance = np.diag(np.linspace(1, 2, 36))

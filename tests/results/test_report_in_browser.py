@@ -77,6 +77,7 @@ def test_the_page_opens(report_page):
     assert report_page.run("document.querySelectorAll('script').length") == 4  # those of the template
 
 
+@pytest.mark.slow
 def test_thumbnails_show_input_and_result(report_page):
     """The left of a slider shows the red input, the right the green result."""
     left, top, width, height = bounding_box(report_page, '.compare')
@@ -191,6 +192,7 @@ def test_narrow_screens_need_no_horizontal_scrolling(report_page):
         report_page.size(1000, 800)
 
 
+@pytest.mark.slow
 def test_thumbnails_replace_missing_files(tmp_path):
     with stores.open_store(str(tmp_path)) as store:
         write_run(store, [('one', make_result(0))])

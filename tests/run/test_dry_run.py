@@ -33,6 +33,7 @@ def measured(job, tmp_path_factory):
     return dry_run.estimate_run(job)
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_run(job, measured):
     assert (measured.images, measured.done, measured.slots, measured.steps, measured.batches) == (5, 0, 2, 3, 3)
     assert (measured.processes, measured.kind, measured.early) == (1, 'cpu', False)
@@ -69,6 +70,7 @@ def test_what_a_step_takes_is_what_the_compiler_plans(job, measured):
     assert 0 <= measured.planned - told.temp_size_in_bytes - arguments < 1000
 
 
+@pytest.mark.slow
 def test_steps_that_accelerators_do_in_one_program(job):
     state, target = job.program.begin(dry_run._black_images(job), *job.program.shared)
     compiled = dry_run._compile_steps(job.program.step, (state, target, *job.program.shared), 4)

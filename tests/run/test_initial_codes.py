@@ -62,6 +62,7 @@ def run(folder, out, **fields):
 # An encoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', ['reconstruct', 'inpaint'])
 def test_one_step_of_one_code_is_the_encoder_alone(folder, told, task):
     fields = {'num_codes': 1, 'layer': 6, 'steps': 1, 'init_from': str(folder / 'encoder')}
@@ -88,6 +89,7 @@ def test_half_precision_is_of_the_same_generator(folder, told):
     assert find(settings, generator, models.cast(params, 'bfloat16')).weights is not None
 
 
+@pytest.mark.slow
 def test_the_styles_of_an_image(tmp_path, folder):
     """All layers begin with the encoder's w, those after the composing layer, too."""
     sizes = {'resolution': SIDE, 'latent_dim': 6, 'style_dim': 5, 'fmaps_base': 64, 'fmaps_max': 8, 'mapping_layers': 1}
@@ -103,6 +105,7 @@ def test_the_styles_of_an_image(tmp_path, folder):
     assert found.codes.latents.shape == (3, 1, 3, 5)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_by_bit(folder, told, tmp_path, monkeypatch, capsys):
     assert invert.main(run(folder, tmp_path / 'whole', steps=12)) == 0
     inner, turns = slots.run_slots, []
@@ -123,6 +126,7 @@ def test_a_stopped_run_goes_on_bit_by_bit(folder, told, tmp_path, monkeypatch, c
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_results_are_of_the_weights_of_the_encoder(folder, told, tmp_path, capsys):
     generator = models.load(folder / 'generator')[1]
     save_encoder(tmp_path / 'other', generator)
@@ -154,6 +158,7 @@ def earlier(folder, told):
     return out
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_another_ended(folder, earlier, tmp_path):
     for config, task in (('invert.py', 'reconstruct'), ('inpaint.py', 'inpaint')):
         found = inverted(folder, task, init_from=str(earlier), steps=1)
@@ -169,6 +174,7 @@ def test_a_run_goes_on_where_another_ended(folder, earlier, tmp_path):
     assert all(row['status'] == 'done' for row in table(tmp_path / 'inpaint'))
 
 
+@pytest.mark.slow
 def test_results_are_of_the_codes_that_they_began_with(folder, tmp_path, earlier):
     first, out = tmp_path / 'first', tmp_path / 'out'
     assert invert.main(run(folder, first, init_from='', seed=1)) == 0
@@ -209,6 +215,7 @@ def test_without_it_codes_are_random(folder):
 # What cannot be used
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'fields, message',
     [

@@ -74,6 +74,7 @@ def test_result_folders(base):
         assert latents(out, result.name)[1].shape == (2, 16)
 
 
+@pytest.mark.slow
 def test_five_images_in_two_slots_compile_every_program_once(base):
     _, program = base
     assert [part._cache_size() for part in (program.begin, program.step.update, program.finish)] == [1, 1, 1]
@@ -180,6 +181,7 @@ def progress(monkeypatch):
     return told
 
 
+@pytest.mark.slow
 def test_images_that_converge_leave_early(folder, tmp_path, progress):
     """Each writes its own steps; the bar is full in the end, though one image cannot be read."""
     shutil.copytree(folder / 'photos', tmp_path / 'photos')
@@ -333,6 +335,7 @@ def require_composite(result, hole):
     assert (inverted[~hole] != target[~hole]).any()
 
 
+@pytest.mark.slow
 def test_inpainting_of_a_damaged_image(folder, tmp_path):
     """The holes are in the image already, and a mask file says where."""
     damaged, hole = np.array(photo(2)), np.zeros((SIDE, SIDE), bool)
@@ -351,6 +354,7 @@ def test_inpainting_of_a_damaged_image(folder, tmp_path):
     assert table(out)[0]['psnr'] == ''
 
 
+@pytest.mark.slow
 def test_grey_generator(folder, tmp_path):
     out = tmp_path / 'out'
     fields = {'generator': folder / 'grey', 'images': folder / 'photos' / 'photo0.png'}
@@ -385,6 +389,7 @@ def test_upstream_preset_is_the_released_codes_descent(folder, tmp_path):
     assert float(table(out)[0]['loss']) == pytest.approx(float(trace['loss'][-1, 0]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_lpips_in_the_table(base, folder, tmp_path, capsys):
     """Measured between the result and the target as they are, here with the released code's loss."""
     out, image = tmp_path / 'out', folder / 'photos' / 'photo0.png'
@@ -445,6 +450,7 @@ def test_lpips_heads_without_an_extractor(folder, tmp_path, capsys):
 # Inputs
 
 
+@pytest.mark.slow
 def test_sizes_modes_and_lists(folder, tmp_path):
     """Files, a folder and a glob in one list; each kind of file becomes an image of the generator's size."""
     kinds, globbed = tmp_path / 'kinds', tmp_path / 'globbed'
@@ -566,6 +572,7 @@ def test_generator_with_styles_that_is_not_square(wide, tmp_path, task):
     assert shapes['alpha_x'] == (2, 8) and shapes['alpha_rgb'] == (2, 3)
 
 
+@pytest.mark.slow
 def test_history_and_contributions_with_styles(wide, tmp_path):
     (row,) = jobs.run_job(wide_settings(wide, tmp_path, noise=True, history_every=1, contributions=True))
     assert row['status'] == 'done'

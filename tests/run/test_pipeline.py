@@ -117,6 +117,7 @@ def test_a_stopped_run_keeps_curves_and_frames(folder, tmp_path, monkeypatch):
             assert codes.size == (32, 16) and alpha.size[0] == 16
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_suffice_for_contributions(folder, tmp_path, monkeypatch, capsys):
     def exhausted(*_):
         def explain(codes):
@@ -370,6 +371,7 @@ def test_errors_that_are_nobodys_fault_are_not_hidden(folder, tmp_path, monkeypa
 # Elsewhere
 
 
+@pytest.mark.slow
 def test_results_go_to_a_remote_place(undisturbed, folder, monkeypatch, capsys):
     url = 'memory://bucket/results'
     with monkeypatch.context() as patch:
@@ -391,6 +393,7 @@ def test_results_go_to_a_remote_place(undisturbed, folder, monkeypatch, capsys):
 # Bounds
 
 
+@pytest.mark.slow
 def test_only_so_many_images_wait(folder, tmp_path, monkeypatch):
     """What is read ahead and what is not written yet, whatever the length of the list."""
     photos = tmp_path / 'photos'

@@ -228,6 +228,7 @@ def test_several_processes_make_what_one_makes(alone, folder, tmp_path):
     assert pictures == {path: data for path, data in alone[1].items() if path.parent.name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number, code', [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_process_that_is_stopped_while_it_waits(folder, tmp_path, number, code):
     flags = ['--distributed', f'--join_seconds={WAIT}']

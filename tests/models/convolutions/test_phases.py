@@ -26,6 +26,7 @@ def convolve_zeros_inserted(x, kernel):
     return convolve(upsampled, kernel)[:, 1:-1, 1:-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'fused, definition, shape',
     [
@@ -43,6 +44,7 @@ def test_values_and_gradients_of_the_definition(fused, definition, shape):
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_smooth_upsampling_is_a_filter_after_inserting_zeros():
     x = draw(2, 3, 4, 2)
     padded = jnp.zeros((2, 9, 11, 2)).at[:, 2:-2:2, 2:-2:2].set(x)

@@ -16,6 +16,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NETWORKS)
 def test_generators(name):
     generator = NETWORKS[name]
@@ -33,6 +34,7 @@ def test_generators(name):
     assert any('transformed' in layer for layer in prepared.values() if isinstance(layer, dict))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('padding', ['zero', 'reflect'])
 def test_extractors(padding):
     extractor = vgg.build_vgg((1, 2), (128, 128), padding)
