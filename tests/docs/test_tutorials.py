@@ -41,10 +41,9 @@ def test_it_is_stored_small_and_without_noise(executed):
     assert all(cell.execution_count is None for cell in stored.cells if cell.cell_type == 'code')
 
 
+@pytest.mark.parametrize('executed', ['first_restoration'], indirect=True)
 def test_the_first_restoration_is_better_than_interpolation(executed):
-    name, notebook = executed
-    if name != 'first_restoration':
-        pytest.skip('it is about another tutorial')
+    _, notebook = executed
     text = '\n'.join(tutorials.texts(notebook))
     bicubic, result = (
         [float(number) for number in re.findall(r'[\d.]+', re.search(f'^{title}:(.*)$', text, re.MULTILINE).group(1))]

@@ -28,7 +28,7 @@ def read(name: str) -> nbformat.NotebookNode:
     return nbformat.read(FOLDER / f'{name}.ipynb', as_version=4)
 
 
-def execute(name: str, folder: Path, timeout: int = 300) -> nbformat.NotebookNode:
+def execute(name: str, folder: Path, timeout: int = 1800) -> nbformat.NotebookNode:
     """The notebook with the outputs of a new kernel that works in `folder`. A warning of the library is an error.
 
     timeout: seconds for a cell. nbclient.exceptions.CellExecutionError shows the cell that failed.
