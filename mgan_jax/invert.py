@@ -23,7 +23,7 @@ from mgan_jax.settings.fields import Settings
 from mgan_jax.storage import stores
 
 USAGE = 'python -m mgan_jax.invert --config configs/sr.py [--config.FIELD=VALUE ...]'
-MANY = '[--coordinator=HOST:PORT --num_processes=N --process_id=K | --distributed] [--join_seconds=300]'
+MANY = '[--num_processes=N --process_id=K | --distributed] [--join_seconds=300]'
 INTERRUPTED, STOPPED = 130, 75  # exit codes; 75 is EX_TEMPFAIL: try again
 RESUMED = 'what was finished is kept, images on their way are saved, and the same command goes on.'
 
