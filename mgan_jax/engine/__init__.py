@@ -1,0 +1,1 @@
+"""The engine of a run: networks, compiled programs, batch slots, memory and the compilation cache."""

@@ -1,0 +1,1 @@
+"""Convolution kernels: plain, by phases, and by Winograd transforms."""
