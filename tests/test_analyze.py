@@ -113,6 +113,7 @@ def test_each_generator_has_a_row_of_measurements(folder, out):
     assert [(row['task'], row['layer'], row['image']) for row in rows] == [('reconstruct', '3', 'photo0')]
 
 
+@pytest.mark.slow
 def test_more_images_are_added_to_stored_measures(folder, out):
     def list_stored():
         return {path: path.stat().st_mtime_ns for path in (out / measurements.FOLDER).rglob('*.*')}
@@ -169,6 +170,7 @@ def test_an_image_that_cannot_be_read_is_named_before_anything_is_written(folder
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_interrupted(folder, parts, tmp_path, capsys, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt  # as SIGINT does, unless the shell that started the tests ignores it

@@ -83,6 +83,7 @@ def test_equations_2_and_3(small, layer):
     assert relative_error(found, expected) < 1e-5
 
 
+@pytest.mark.slow
 def test_one_code_of_importance_one_is_the_generator(small):
     generator, params = small
     z = draw(2, 8)
@@ -252,6 +253,7 @@ def test_every_part_of_the_codes_has_a_gradient(styled):
     assert all(np.abs(slope).max() > 0 for _, slope in slopes)
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_its_batch(styled):
     generator, params = styled
     keys = jax.random.split(jax.random.key(0), 3)

@@ -52,6 +52,7 @@ def test_no_sample_is_a_copy_of_a_held_out_scene(samples):
     assert 10 * np.log10(4 / nearest) < 25
 
 
+@pytest.mark.slow
 def test_a_scenes_own_code_looks_like_it():
     generator, params = models.load('demo')
     batch = scenes.draw_batch(train.HELD_OUT_SEED, 300, 128)

@@ -97,6 +97,7 @@ def test_unusable_settings(folder, tmp_path, capsys, config, field, value, words
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_no_loss_at_all(folder, tmp_path, capsys):
     command = arguments(folder, 'invert.py', tmp_path / 'out', pixel=0, perceptual=0)
     assert 'pixel and perceptual are both 0' in refused(capsys, command)

@@ -64,6 +64,7 @@ def phi(x, size):
     return np.abs(x[:, rows][:, :, rows]) @ np.asarray(VGG['weight'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [4, 6, 9])
 @pytest.mark.parametrize('name', ['reconstruct', 'inpaint'])
 def test_values_by_numpy(name, size):
@@ -174,6 +175,7 @@ def test_lpips_as_the_perceptual_term():
     assert all(np.isfinite(leaf).all() and leaf.any() for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_an_inversion_with_lpips_compiles_once_and_descends():
     distance, weights, _ = toy_lpips()
     objective = losses.objective(Linear(), tasks.reconstruct(), layer=2, pixel=0, perceptual=1.0, distance=distance)

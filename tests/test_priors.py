@@ -58,6 +58,7 @@ def test_the_deep_image_prior_needs_no_weights():
     assert images.shape == (2, 16, 16, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('rows', [(), (3,)])
 def test_codes_around_a_code_have_noise_of_mean_0(rows):
     drawn = 5 + jax.random.normal(jax.random.key(0), (4, 50, *rows, 40))

@@ -100,6 +100,7 @@ def lowest(optimizer, target, num_steps=100):
     return np.asarray(inversion.run(step, state, target, num_steps=num_steps)[0].best_loss)
 
 
+@pytest.mark.slow
 def test_correlated_codes():
     target, rate = draw(2, 8, 6), optax.cosine_decay_schedule(0.1, 100)
     whitened = lowest(whiten(rate), target)

@@ -22,6 +22,7 @@ def parse(folder, **changes):
     return analysis_fields.parse_analysis_settings(flat)
 
 
+@pytest.mark.slow
 def test_images_are_the_first_of_the_list(folder):
     settings = parse(folder, images=str(folder / 'photos'), count=3)
     analysis = experiment.check_analysis(settings)

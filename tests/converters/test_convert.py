@@ -68,6 +68,7 @@ def test_alexnet_and_lpips_heads(tmp_path):
     np.testing.assert_array_equal(heads['relu3_3'], state['lin2.model.1.weight'].ravel())
 
 
+@pytest.mark.slow
 def test_existing_destinations(tmp_path):
     destination = tmp_path / 'model'
     source = write(tmp_path / 'small.pth', foreign_states.pggan(resolution=8))

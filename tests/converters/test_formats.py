@@ -64,6 +64,7 @@ def test_missing_files_and_directories(tmp_path):
         formats.read_weight_file(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_truncation_of_a_real_file_is_refused(tmp_path):
     path = tmp_path / 'weights.pth'
     for raw in (torch_writer.zip_file({'a': np.ones(9)}), torch_writer.legacy_file({'a': np.ones(9)})):

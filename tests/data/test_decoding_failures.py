@@ -61,6 +61,7 @@ def test_truncated_files_are_refused(tmp_path, suffix, share):
         images.read_image(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('suffix', SAVE_OPTIONS)
 def test_every_truncation_is_refused_or_loses_nothing(tmp_path, suffix):
     path = save_image(tmp_path / f'a.{suffix}', random_pixels(5, 4), **SAVE_OPTIONS[suffix])

@@ -59,6 +59,7 @@ def types(tree):
     return {str(leaf.dtype) for leaf in jax.tree.leaves(tree)}
 
 
+@pytest.mark.slow
 def test_the_type_that_networks_compute_in(folder):
     """Metrics and heads stay float32."""
     half = networks.Compute('bfloat16')
@@ -114,6 +115,7 @@ def test_what_is_no_generator(folder):
         networks.load_generator(f'{folder}/generator', label=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'wanted, dtype, found', [(True, 'float32', True), (False, 'float32', False), (True, 'bfloat16', False)]
 )

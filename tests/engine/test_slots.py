@@ -134,6 +134,7 @@ def test_accelerators_compile_two_lengths(monkeypatch):
         require_equal(done[name], expected[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('on_cpu, pieces', [(True, {1}), (False, {1, 10})])
 def test_a_stop_is_seen_between_two_pieces(monkeypatch, on_cpu, pieces):
     """And what was saved then goes on as if nothing had happened."""
@@ -340,6 +341,7 @@ def test_a_pool_keeps_its_size():
 # Memory
 
 
+@pytest.mark.slow
 def test_a_pool_that_is_too_large_goes_on_with_half():
     told = []
     done, turns = finish_all(

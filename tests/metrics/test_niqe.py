@@ -146,6 +146,7 @@ def test_blur_and_noise_are_less_natural(score):
     assert mean(np.stack([photo(seed) for seed in range(12)])) < min(blurred[0], noisy[0])
 
 
+@pytest.mark.slow
 def test_model_of_the_sharp_patches():
     """A half of each image is flat, and does not count."""
     images = [photo(seed) for seed in range(40)]

@@ -46,6 +46,7 @@ def test_only_a_jittered_input_changes_from_step_to_step(small):
     assert np.abs(np.asarray(still(codes)) - np.asarray(prior.image(codes))).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_steps_move_the_weights_and_count(small):
     prior, codes = small
     one = jax.tree.map(lambda leaf: leaf[0], codes)

@@ -64,6 +64,7 @@ def refusal(directory):
     return text
 
 
+@pytest.mark.slow
 def test_a_generator_comes_back(original, params):
     generator, loaded = models.load(original)
     assert isinstance(generator, models.Generator)

@@ -34,6 +34,7 @@ def given(request):
     return network(request.param)
 
 
+@pytest.mark.slow
 def test_lpips_against_numpy(given):
     extractor, heads, weights, maps = given
     x = draw(3, 35, 40, 3)
@@ -84,6 +85,7 @@ def test_one_pass_for_each_image(given):
     assert program.count('conv_general_dilated[') == len(extractor.layers)
 
 
+@pytest.mark.slow
 def test_an_image_counts_by_itself(given):
     extractor, heads, weights, _ = given
     distance = jax.jit(lambda *given: perceptual.lpips_distance(extractor, heads)(*given))

@@ -102,6 +102,7 @@ def test_latent_codes_count_by_direction_only(small):
     np.testing.assert_allclose(generate(params, 5 * z), generate(params, z), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_its_batch(small):
     generator, params = small
     z = draw_latents(3, 8)
@@ -117,6 +118,7 @@ def test_pixel_norm_and_leaky_relu():
     assert np.isfinite(pggan.pixel_norm(jnp.zeros((1, 4)))).all()
 
 
+@pytest.mark.slow
 def test_gradients_of_pixel_norm_and_leaky_relu():
     x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
     plain = lambda x: x / jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-8)  # noqa: E731

@@ -66,6 +66,7 @@ def test_networks_with_styles(builder, noise):
     assert_same(whole(plain), whole(remat), params, w, w[::-1], given)
 
 
+@pytest.mark.slow
 def test_vgg():
     plain, remat, params = both(vgg.build_vgg, depths=(2, 1, 2), channels=(4, 6, 5))
     names = ('relu3_1', 'relu1_1', 'relu2_1')

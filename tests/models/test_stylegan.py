@@ -84,6 +84,7 @@ def test_truncate_is_the_equation():
     np.testing.assert_allclose(truncate_styles(jnp.asarray(styles), jnp.asarray(average), 0.25, 2), expected)
 
 
+@pytest.mark.slow
 def test_noise(network):
     generator, params, z, whole = network
     stored = [image[None] for image in generator.styles.noise(params)]

@@ -29,6 +29,7 @@ def images(*shape):
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_activations_of_the_original_implementation():
     reference, extractor = stored('vgg16_lpips_metrics'), vgg.build_vgg()
     names = [key.removesuffix('_mean') for key in reference if key.endswith('_mean')]
@@ -118,6 +119,7 @@ def test_layers_that_are_not_there():
         extractor.features(draw_weights(extractor.init), jnp.zeros((1, 8, 8, 3)), 'conv2_1')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('padding, least', [('zero', 4), ('reflect', 8)])
 def test_images_that_are_too_small(padding, least):
     extractor = vgg.build_vgg(depths=(1, 1, 1), channels=(4, 4, 4), padding=padding, attributes=['night'])

@@ -122,6 +122,7 @@ def test_unusable_settings_are_refused_as_in_a_run(folder, tmp_path, capsys):
     assert 'factor 3 does not divide images of 16x16 pixels' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_suffice(folder, tmp_path):
     generator, params = models.load(folder / 'generator')
     own = {

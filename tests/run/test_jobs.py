@@ -127,6 +127,7 @@ def test_same_command_changes_nothing(base, folder, capsys):
     assert captured.out.startswith('5 of 5 images done, PSNR ')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['photo1', 'photo4'])
 def test_missing_result_is_done_again_alone_and_the_same(base, folder, name):
     out, _ = base
@@ -194,6 +195,7 @@ def test_images_that_converge_leave_early(folder, tmp_path, progress):
     assert progress == [[5 * 20, 5 * 20]]
 
 
+@pytest.mark.slow
 def test_images_are_written_when_they_are_finished(folder, tmp_path, monkeypatch):
     """While later ones are on their way."""
     out, run = tmp_path / 'out', slots.run_slots

@@ -180,6 +180,7 @@ def test_signals_are_left_alone_in_other_threads(folder, tmp_path):
     assert codes == [0]
 
 
+@pytest.mark.slow
 def test_images_on_their_way_are_saved_now_and_then(undisturbed, folder, tmp_path, monkeypatch):
     """A run that dies between two checkpoints goes on from the last one."""
     turns = after(monkeypatch, 6, lambda: (_ for _ in ()).throw(ZeroDivisionError))
@@ -237,6 +238,7 @@ def test_a_changed_image_is_done_again_alone(folder, tmp_path, capsys):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_other_settings_make_all_again(undisturbed, folder, tmp_path, capsys):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
     capsys.readouterr()
@@ -276,6 +278,7 @@ def test_other_weights_of_the_same_name_make_all_again(folder, tmp_path, capsys)
     assert capsys.readouterr().out.startswith('5 of 5 images done, ')  # the first results are still of these weights
 
 
+@pytest.mark.slow
 def test_what_is_in_the_way_stops_nothing_else(undisturbed, folder, tmp_path, capsys):
     (tmp_path / 'photo2').mkdir()
     (tmp_path / 'photo2' / 'mine.txt').write_text('mine')
@@ -339,6 +342,7 @@ def test_a_disk_that_is_full(undisturbed, folder, tmp_path, monkeypatch, capsys,
     assert no_left_overs(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_that_images_reason(undisturbed, folder, tmp_path, monkeypatch):
     from mgan_jax.data import sources
 
