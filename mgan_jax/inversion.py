@@ -92,7 +92,7 @@ def make_step(objective: Any, optimizer: optax.GradientTransformation) -> Step:
 
 
 def run(step: Step, state: State, *arguments: Any, num_steps: int) -> tuple[State, dict[str, Array]]:
-    """Runs `num_steps` steps and reuses the memory of `state`: -> (state, trace), trace['loss'] [num_steps B].
+    """Runs `num_steps` steps and reuses the memory of `state`: -> (state, trace), trace['loss']: [num_steps B].
     The loss of a step is that of the codes before it: the last codes are not evaluated. ValueError for num_steps < 1."""
     state, loss = execution.repeat_step(step, state, *step.prepare(*arguments), num_steps=num_steps)
     return state, {'loss': loss}
