@@ -84,7 +84,7 @@ def load_inversions(layer: int, options: argparse.Namespace) -> tuple[compositio
 
 def _measure_edits(layer: int, networks: Any, options: argparse.Namespace) -> list[dict]:
     """A row for each attribute: edits of the inversions."""
-    (generator, _), (extractor, _) = networks
+    (generator, params), (extractor, weights) = networks
     codes, psnr = load_inversions(layer, options)
 
     @jax.jit
@@ -93,35 +93,40 @@ def _measure_edits(layer: int, networks: Any, options: argparse.Namespace) -> li
         image = composition.compose(generator, params, moved, layer=layer)
         return extractor.attributes(weights, jnp.clip(image, -1, 1))
 
+    def measure(normal: np.ndarray, strength: float) -> jax.Array:
+        return attributes_of(params, weights, codes, normal, strength)
+
     about = {'codes': f'inverted, l = {layer}', 'PSNR': psnr, 'negative alpha': float((codes.alpha < 0).mean())}
-    return _measure_attributes(about, attributes_of, codes, networks, options)
+    return _measure_attributes(about, measure, extractor.attribute_names, options)
 
 
 def _measure_generated(networks: Any, options: argparse.Namespace) -> list[dict]:
     """A row for each attribute: edits of random images of one code, which measure the boundary without an inversion."""
-    (generator, _), (extractor, _) = networks
+    (generator, params), (extractor, weights) = networks
     z = jax.random.normal(jax.random.key(options.first), (options.count, generator.latent_dim))
     codes = composition.Codes(z[:, None], None)
 
     @jax.jit
-    def attributes_of(params, weights, codes, normal, strength):
+    def attributes_of(params, weights, normal, strength):
         image = generator.generate(params, moves.move_codes(codes, normal, strength).latents[:, 0])
         return extractor.attributes(weights, jnp.clip(image, -1, 1))
 
+    def measure(normal: np.ndarray, strength: float) -> jax.Array:
+        return attributes_of(params, weights, normal, strength)
+
     about = {'codes': 'generated, one code', 'PSNR': None, 'negative alpha': None}
-    return _measure_attributes(about, attributes_of, codes, networks, options)
+    return _measure_attributes(about, measure, extractor.attribute_names, options)
 
 
 def _measure_attributes(
-    about: dict, attributes_of: Callable, codes: composition.Codes, networks: Any, options: argparse.Namespace
+    about: dict, measure: Callable, names: Sequence[str], options: argparse.Namespace
 ) -> list[dict]:
-    """A row for each attribute; attributes_of(params, weights, codes, normal, strength) -> [B A] of the edited images."""
-    (_, params), (extractor, weights) = networks
+    """A row for each edited attribute. measure(normal, strength) -> attributes [B A] of the edited images, named `names`."""
     rows = []
     for name in options.attributes:
         normal = boundaries.load_boundary(name)
-        values = np.stack([attributes_of(params, weights, codes, normal, strength) for strength in _strengths(options)])
-        rows.append(about | summarise_edits(values, name, extractor.attribute_names))
+        values = np.stack([measure(normal, strength) for strength in _strengths(options)])
+        rows.append(about | summarise_edits(values, name, names))
     return rows
 
 
