@@ -198,6 +198,7 @@ def test_codes_and_targets_are_trees_and_what_is_shared_is_not_split():
         np.testing.assert_allclose(state.best_codes['far'], target[1], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('optimizer', 'bad'),
     [(CLIPPED, jnp.nan), (CLIPPED, jnp.inf), (optax.lbfgs(), jnp.nan)],

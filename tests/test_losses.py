@@ -156,6 +156,7 @@ def toy_lpips():
     return perceptual.lpips_distance(extractor, lpips.build_lpips(['second'], [7])), (VGG, heads), calls
 
 
+@pytest.mark.slow
 def test_lpips_as_the_perceptual_term():
     distance, weights, calls = toy_lpips()
     objective = losses.objective(

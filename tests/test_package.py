@@ -43,6 +43,7 @@ def test_the_package_alone_loads_no_library():
     assert libraries(loaded_modules('import mgan_jax, mgan_jax.__main__')).isdisjoint({'jax', 'numpy', 'absl', 'flax'})
 
 
+@pytest.mark.slow
 def test_composition_loads_jax_and_the_pure_code_of_the_models():
     """The sets of modules are compared, and no times: they are the same on every machine."""
     loaded = loaded_modules('import mgan_jax.composition')

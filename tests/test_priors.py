@@ -43,6 +43,7 @@ def test_feature_maps_start_as_several_codes_do(network, space, tail):
     assert all(len(leaf) == 2 and leaf.dtype == np.float32 for leaf in jax.tree.leaves(free))
 
 
+@pytest.mark.slow
 def test_feature_maps_begin_where_codes_are_to_begin():
     generator, params = toy.generator()
     z = np.random.default_rng(0).standard_normal((1, 1, 8)).astype(np.float32)

@@ -70,6 +70,7 @@ def test_no_gradient_no_step():
     np.testing.assert_array_equal(steps([jnp.zeros((3, 4))])[0], 0)
 
 
+@pytest.mark.slow
 def test_leaves_of_every_form():
     """Styles per layer [N l W] are columns together; leaves do not mix; a tail without rows is left alone."""
     gradients = {'styles': draw(4, 2, 3), 'alpha': (draw(4, 5, seed=1), draw(4, 3, seed=2)), 'tail': jnp.zeros((0, 6))}

@@ -49,6 +49,7 @@ def test_seeds_of_batches(spread, expected):
     assert [quality._seeds_of(batch, options) for batch in range(3)] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('given', 'words'),
     [

@@ -55,6 +55,7 @@ def test_vgg(tmp_path, state):
     assert report.architecture == 'vgg' and np.isfinite(report.sample)
 
 
+@pytest.mark.slow
 def test_alexnet_and_lpips_heads(tmp_path):
     report = convert(write(tmp_path / 'alexnet.pth', foreign_states.alexnet()), tmp_path / 'alexnet')
     extractor, params = models.load(tmp_path / 'alexnet')

@@ -104,6 +104,7 @@ def test_destinations_that_cannot_be_made(tmp_path, capsys):
     assert 'exists' in refused(capsys, PGGAN, tmp_path / 'link')
 
 
+@pytest.mark.slow
 def test_names_are_passed_on(tmp_path, capsys):
     source = tmp_path / 'several.pth'
     source.write_bytes(zip_file({'g': STATE, 'average': STATE}))

@@ -74,6 +74,7 @@ def test_an_adversarial_stage_keeps_the_generator_and_adds_a_discriminator():
     assert {'conv8', 'logit'} <= state.discriminator.keys()
 
 
+@pytest.mark.slow
 def test_supervised_steps_lower_the_loss():
     state, step = gan.init_gan_state(SMALL, jax.random.key(0), None), gan.make_gan_step(SMALL, False)
     losses = []

@@ -21,6 +21,7 @@ def test_the_command_trains_and_prints_the_scores(folder, tmp_path, capsys):
     assert models.load(tmp_path / 'encoder')[0].space == 'z'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'more, message',
     [

@@ -26,6 +26,7 @@ def generator(styles=False):
     return network, toy.draw_weights(network.init)
 
 
+@pytest.mark.slow
 def test_codes_follow_the_distribution_of_the_generator():
     network, params = generator(styles=True)
     z = training_step.sample_codes(network, params, 'z', KEYS)

@@ -40,6 +40,7 @@ def test_what_is_wanted_or_one_on_a_cpu(wanted, count, expected):
     assert batch_size(wanted, count) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'wanted, count, expected', [(3, 10, 4), (10, 3, 4), (1, 9, 2), (0, 9, 2), (0, 0, 2), (4, 9, 4)]
 )

@@ -354,6 +354,7 @@ def test_a_pool_that_is_too_large_goes_on_with_half():
         require_equal(done[number], expected[number])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('devices, sizes', [(1, [10, 5, 2]), (2, [10, 4, 2]), (3, [9, 3])])
 def test_half_is_a_multiple_of_the_devices(devices, sizes):
     told = []

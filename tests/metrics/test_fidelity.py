@@ -124,6 +124,7 @@ def test_ssim_by_its_definition():
     np.testing.assert_allclose(found, value.mean(axis=(1, 2, 3)), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scales, size', [(5, (177, 190)), (3, (44, 64)), (1, (11, 12))])
 def test_ms_ssim_by_its_definition(scales, size):
     x = draw(2, *size, 2)

@@ -168,6 +168,7 @@ def test_one_number_per_image(score):
         np.testing.assert_allclose(score(image[None])[0], value, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_grey_images_are_those_of_equal_channels():
     grey = photo(0)[None, :32, :32, :1]
     np.testing.assert_array_equal(*(compiled()(x, PATCH)[0] for x in (grey, grey.repeat(3, axis=-1))))

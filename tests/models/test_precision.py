@@ -62,6 +62,7 @@ def test_in_float32():
     assert jax.grad(lambda x: precision.in_float32(function, x, 0.0).astype(jnp.float32)[0])(x).dtype == HALF
 
 
+@pytest.mark.slow
 def test_norms_of_half_precision_have_exact_statistics():
     x = jax.random.normal(jax.random.key(0), (2, 16, 16, 512)).astype(HALF)
     for norm in (pggan.pixel_norm, stylegan.instance_norm):

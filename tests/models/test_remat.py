@@ -73,6 +73,7 @@ def test_vgg():
     assert_same(*[lambda p, x, e=e: e.features(p, x, names) for e in (plain, remat)], params, jnp.asarray(IMAGES))
 
 
+@pytest.mark.slow
 def test_alexnet():
     plain, remat, params = both(alexnet.build_alexnet, channels=(4, 6, 5, 4, 3))
     names = ('relu4', 'relu1')

@@ -79,6 +79,7 @@ def test_steps_that_accelerators_do_in_one_program(job):
     assert seconds == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', ['colorize.py', 'inpaint.py', 'denoise.py'])
 def test_observations_have_the_shapes_of_real_ones(folder, config):
     job = job_of(folder, config)

@@ -492,6 +492,7 @@ def test_text_file_in_place_of_an_image(folder, tmp_path, capsys):
     assert row['status'] in captured.out
 
 
+@pytest.mark.slow
 def test_truncated_image_among_good_ones(folder, tmp_path):
     for number in range(3):
         shutil.copy(folder / 'photos' / f'photo{number}.png', tmp_path)

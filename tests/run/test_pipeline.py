@@ -206,6 +206,7 @@ def test_a_checkpoint_of_other_settings_is_not_used(folder, tmp_path, monkeypatc
     assert sum(turn.steps * len(turn.images) for turn in turns) == 5 * (FIELDS | change)['steps']
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_not_used(undisturbed, folder, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         after(patch, 3, lambda: signal.raise_signal(signal.SIGTERM))
@@ -223,6 +224,7 @@ def test_a_damaged_checkpoint_is_told_and_not_used(undisturbed, folder, tmp_path
 # What is done, and what has changed
 
 
+@pytest.mark.slow
 def test_a_changed_image_is_done_again_alone(folder, tmp_path, capsys):
     shutil.copytree(folder / 'photos', tmp_path / 'photos')
     out = tmp_path / 'out'
