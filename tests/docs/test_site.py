@@ -23,6 +23,10 @@ pytestmark = [
 ]
 LOADED = {'img': ('src',), 'script': ('src',), 'iframe': ('src',), 'source': ('src',), 'object': ('data',)}
 RELATIONS = {'stylesheet', 'icon', 'preload', 'prefetch', 'modulepreload', 'preconnect', 'dns-prefetch', 'manifest'}
+ALIASES = (
+    'mgan_jax.configs.',
+    'mgan_jax.converters.',
+)  # modules of folders beside mgan_jax, where they have their pages
 ELSEWHERE = re.compile(r'^\s*(https?:)?//')
 
 
@@ -58,7 +62,8 @@ def public_modules():
     for package in (mgan_jax, converters):
         yield package.__name__, True
         for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):
-            if not any(part.startswith('_') for part in module.name.split('.')):
+            hidden = any(part.startswith('_') for part in module.name.split('.'))
+            if not hidden and not module.name.startswith(ALIASES):
                 yield module.name, module.ispkg
 
 
