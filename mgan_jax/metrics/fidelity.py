@@ -96,7 +96,7 @@ def blur_images(images: Array, sigma: float, taps: int) -> Array:
         ]
         images = sum(pairs, start=window[taps // 2] * shifted[taps // 2])
         # The barrier stops XLA from fusing both passes into one sum of taps^2 terms.
-        images = lax.optimization_barrier(images)  # type: ignore[no-untyped-call]  # JAX has no types for it
+        images = lax.optimization_barrier(images)
     return images
 
 
