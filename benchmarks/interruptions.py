@@ -221,7 +221,8 @@ def main(arguments: Sequence[str]) -> None:
         for number in (signal.SIGKILL, signal.SIGTERM):
             left = num_kills
             while left > 0:
-                out, num_folders = Path(folder, f'{number.name}{left}'), num_folders + 1
+                num_folders += 1
+                out = Path(folder, f'{number.name}{num_folders}')  # a new one, also after a run that came to its end
                 plan = _draw_moments(draw, out, number, min(left, IMAGES), run_seconds / IMAGES)
                 done = interrupt_repeatedly(make_command(out), out, plan)
                 differences = compare_results(out, expected)
